@@ -1,0 +1,1 @@
+"""COMPOSE: flows, the command, and the tasks that touch the world."""

@@ -1,0 +1,142 @@
+"""Questions to the published warehouse; nothing here imports Prefect, dbt or pandas."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import duckdb
+
+from flows.errors import WrongUseError
+from flows.settings import Settings
+from flows.warehouse import open_published
+
+_COPY_OPTIONS = {
+    "csv": "format csv, header",
+    "json": "format json, array true",
+    "parquet": "format parquet, compression zstd",
+}
+_STDOUT = "/dev/stdout"
+
+
+def ask(settings: Settings, sql: str, form: str) -> None:
+    """Print the result of a statement that only reads.
+
+    Raises:
+        WrongUseError: the format is unknown or DuckDB refuses the statement.
+        WarehouseError: nothing has been published yet.
+    """
+    if form not in ("table", *_COPY_OPTIONS):
+        raise WrongUseError(f"Unknown format {form!r}: choose table, csv, json or parquet.")
+    with open_published(settings) as connection:
+        # The statement may read the lake's files behind the views, and no other; it may write
+        # nothing but its result.
+        connection.execute(f"set allowed_directories = ['{_quoted(settings.versions)}/']")
+        connection.execute(f"set allowed_paths = ['{_STDOUT}']")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        statement = sql.strip().rstrip(";")
+        try:
+            if form == "table":
+                _print_table(connection, statement)
+            else:
+                sys.stdout.flush()
+                connection.execute(f"copy ({statement}) to '{_STDOUT}' ({_COPY_OPTIONS[form]})")
+        except duckdb.Error as error:
+            raise WrongUseError(f"DuckDB refused the statement. {error}") from None
+
+
+def read_status(settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """Freshness, coverage, gaps and the last runs, from the published warehouse."""
+    with open_published(settings) as connection:
+        return {
+            title: [
+                dict(zip(names, row, strict=True))
+                for row in rows
+            ]
+            for title, (names, rows) in (
+                (title, _fetch(connection, sql)) for title, sql in _STATUS.items()
+            )
+        }  # fmt: skip
+
+
+_STATUS = {
+    "accounts": """
+        select
+            extractions.account_sid,
+            any_value(accounts.name) as name,
+            max(read_at) filter (where dataset = 'messages' and outcome in ('ok', 'empty'))
+                as messages_read_at,
+            min(window_start) filter (where dataset = 'messages' and outcome in ('ok', 'empty'))
+                as read_since,
+            max(window_end) filter (where dataset = 'messages' and outcome in ('ok', 'empty'))
+                as read_until,
+            max(read_at) filter (where dataset = 'usage_records' and outcome in ('ok', 'empty'))
+                as usage_read_at
+        from lake.extractions
+        left join lake.accounts using (account_sid)
+        group by extractions.account_sid
+        order by extractions.account_sid
+    """,
+    "settled": """
+        select
+            account_sid,
+            max(message_date) filter (where is_settled) as newest_settled_day,
+            count(distinct message_date) filter (where not is_settled) as unsettled_days,
+            sum(message_count) as messages,
+            sum(unpriced_count) as unpriced
+        from reports.daily_volume
+        group by account_sid
+        order by account_sid
+    """,
+    "not_read": """
+        select failed.account_sid, failed.dataset, failed.window_start, failed.window_end,
+            failed.outcome, any_value(failed.detail) as detail
+        from lake.extractions as failed
+        where failed.outcome not in ('ok', 'empty')
+            and not exists (
+                select 1 from lake.extractions as later
+                where later.outcome in ('ok', 'empty')
+                    and later.dataset = failed.dataset
+                    and later.account_sid = failed.account_sid
+                    and later.window_start <= failed.window_start
+                    and later.window_end >= failed.window_end
+                    and later.read_at >= failed.read_at
+            )
+        group by all
+        order by failed.window_start desc
+        limit 20
+    """,
+    "rejects": """
+        select dataset, reason, count(*) as records, max(rejected_at) as last_rejected_at
+        from lake.rejects
+        group by all
+        order by records desc
+        limit 20
+    """,
+    "last_runs": """
+        select run_id, max(read_at) as read_at, count(*) as windows, sum(page_count) as pages,
+            sum(record_count) as records,
+            count(*) filter (where outcome not in ('ok', 'empty')) as not_ok
+        from lake.extractions
+        group by run_id
+        order by read_at desc, run_id
+        limit 5
+    """,
+}
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Any]]:
+    result = connection.execute(sql)
+    names = [column[0] for column in result.description or []]
+    return names, result.fetchall()
+
+
+def _print_table(connection: duckdb.DuckDBPyConnection, statement: str) -> None:
+    relation = connection.sql(statement)
+    if relation is not None:
+        relation.show(max_rows=10_000)
+
+
+def _quoted(path: object) -> str:
+    return str(path).replace("'", "''")

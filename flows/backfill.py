@@ -1,0 +1,41 @@
+"""The backfill flow: history by months, each kept before the next is asked for."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from prefect import flow
+
+from flows.reading import WORKERS, read
+from flows.run import start_run, writing
+from flows.settings import read_settings
+from flows.summary import Summary, finish
+from flows.tasks.extract import extract_accounts
+from flows.tasks.load import load
+from flows.tasks.model import model
+from flows.tasks.plan import plan_backfill
+from flows.tasks.publish import publish
+from flows.tasks.report import report
+
+
+@flow(name="backfill", task_runner=WORKERS)
+def backfill(since: date, until: date | None = None, now: datetime | None = None) -> Summary:
+    """Read the UTC days from `since` to `until` (exclusive, today by default), then renew
+    warehouse and reports.
+
+    An interrupted range goes on where it stopped; a finished one is read again.
+
+    Raises:
+        WrongUseError: the range is empty or wholly beyond what Twilio keeps.
+        ExtractionFailedError: something could not be read; all the rest was, and is published.
+    """
+    settings = read_settings()
+    run = start_run(settings, now, name="backfill")
+    with writing(settings):
+        accounts = extract_accounts(run)
+        for month in plan_backfill(run, accounts, since, until):
+            read(run, month)
+        load(settings)
+        model(settings)
+        publish(settings)
+        return finish(run, report(settings))

@@ -1,0 +1,286 @@
+"""The `twilio-warehouse` command: parse, call a flow or a query, print.
+
+Flows, dbt and pandas are imported by the verb that needs them: `--help` and `query` stay quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.errors import WarehouseError, WrongUseError
+
+if TYPE_CHECKING:
+    from flows.summary import Summary
+
+app = typer.Typer(
+    name="twilio-warehouse",
+    help="Turn a Twilio account into a warehouse its owner can trust.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command: exit code 0 ok, 1 failed, 2 wrong use."""
+    try:
+        app()
+    except WrongUseError as error:
+        _fail(str(error), 2)
+    except WarehouseError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("Interrupted. What was read completely is kept; run again to go on.", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"twilio-warehouse: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise WrongUseError(
+            f"{text!r} is no ISO 8601 time; write for example 2026-11-24T06:00:00Z."
+        ) from None
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+
+
+def _day(text: str, option: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise WrongUseError(
+            f"{option} {text!r} is no date; write for example 2026-11-24."
+        ) from None
+
+
+Now = Annotated[
+    str | None,
+    typer.Option(metavar="ISO-TIME", help="Run as of this time, for trials and tests."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+@app.command(epilog="Example: twilio-warehouse run")
+def run(now: Now = None, as_json: AsJson = False) -> None:
+    """Read what is new and what may have changed, then renew warehouse and reports."""
+    instant = _instant(now)
+    _require_credentials()
+    from flows.running import run_flow
+
+    _show_summary(run_flow("daily", now=instant), as_json)
+
+
+@app.command(epilog="Example: twilio-warehouse backfill --since 2026-01-01 --until 2026-07-01")
+def backfill(
+    since: Annotated[str, typer.Option(metavar="DATE", help="First UTC day.")],
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Day to stop before; today by default.")
+    ] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read history, then renew warehouse and reports. Interrupted, it goes on when run again."""
+    first = _day(since, "--since")
+    last = None if until is None else _day(until, "--until")
+    instant = _instant(now)
+    _require_credentials()
+    from flows.running import run_flow
+    from flows.tasks.plan import check_range
+
+    check_range(instant or datetime.now(UTC), first, last)
+    _show_summary(run_flow("backfill", since=first, until=last, now=instant), as_json)
+
+
+@app.command(epilog="Example: twilio-warehouse rebuild")
+def rebuild(as_json: AsJson = False) -> None:
+    """Compute warehouse and reports anew from the lake alone; Twilio is asked nothing."""
+    from flows.settings import read_settings
+
+    settings = read_settings()
+    if not any(settings.lake.glob("*/**/*.parquet")):
+        raise WarehouseError(
+            f"There is no lake at {settings.lake} yet: run `twilio-warehouse run` first."
+        )
+    from flows.running import run_flow
+
+    _show_summary(run_flow("rebuild"), as_json)
+
+
+@app.command(epilog="Example: twilio-warehouse report --output ~/reports --formats csv")
+def report(
+    output: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
+    formats: Annotated[str, typer.Option(help="Which of csv,parquet.")] = "csv,parquet",
+    as_json: AsJson = False,
+) -> None:
+    """Write the reports again from the published warehouse."""
+    from flows.settings import read_settings
+    from flows.tasks.report import report as export
+
+    wanted = [form.strip() for form in formats.split(",") if form.strip()]
+    _show_reports(export.fn(read_settings(), output, wanted), as_json)
+
+
+@app.command(epilog="Example: twilio-warehouse check")
+def check(as_json: AsJson = False) -> None:
+    """Say whether credentials, permissions, host and each endpoint work, and what to do if not."""
+    from flows.checking import check_twilio
+    from flows.settings import read_settings
+
+    outcome = check_twilio(read_settings())
+    if as_json:
+        _print_json(outcome.as_dict())
+    else:
+        _print_check(outcome)
+    if not outcome.is_good:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: twilio-warehouse status")
+def status(as_json: AsJson = False) -> None:
+    """Show freshness, what is settled, gaps and the last runs."""
+    from flows.asking import read_status
+    from flows.settings import read_settings
+
+    state = read_status(read_settings())
+    if as_json:
+        _print_json(state)
+        return
+    for title, rows in state.items():
+        _print_table(title.replace("_", " "), rows)
+
+
+@app.command(
+    epilog='Example: twilio-warehouse query "from reports.daily_volume limit 5" --format csv'
+)
+def query(
+    sql: Annotated[str, typer.Argument(help="One SQL statement; only reading is possible.")],
+    form: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
+) -> None:
+    """Ask the published warehouse in SQL."""
+    from flows.asking import ask
+    from flows.settings import read_settings
+
+    ask(read_settings(), sql, form)
+
+
+@app.command(epilog="Example: twilio-warehouse demo --messages 20000 --days 35")
+def demo(
+    messages: Annotated[int, typer.Option(min=1, help="Messages in the simulated world.")] = 20_000,
+    days: Annotated[int, typer.Option(min=1, max=390, help="Days they spread over.")] = 35,
+    seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 1,
+) -> None:
+    """Run the whole path against a simulated Twilio and compare the reports with its truth."""
+    from flows.demo import run_demo
+
+    run_demo(messages, days, seed, print_table=_print_table, say=_say)
+
+
+@app.command(
+    epilog="Example: twilio-warehouse simulate --port 8400 --messages 5000",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def simulate(context: typer.Context) -> None:
+    """Serve a simulated Twilio on 127.0.0.1 (options: see `simulate --help`)."""
+    from simulator.__main__ import main as serve
+
+    serve(context.args)
+
+
+def _require_credentials() -> None:
+    """Fail for a missing setting before anything is started."""
+    from flows.settings import read_settings
+
+    read_settings().require_credentials()
+
+
+def _show_summary(summary: Summary, as_json: bool) -> None:
+    if as_json:
+        _print_json(
+            {
+                "run_id": summary.run_id,
+                "windows": summary.window_count,
+                "pages": summary.page_count,
+                "records": summary.record_count,
+                "rejects": summary.reject_count,
+                "outcomes": summary.outcomes,
+                "notices": list(summary.notices),
+                "reports": _reports_as_json(summary.reports),
+            }
+        )
+        return
+    for notice in summary.notices:
+        _say(notice)
+    if summary.window_count:
+        _say(
+            f"Read {summary.record_count:,} records in {summary.page_count:,} pages of "
+            f"{summary.window_count:,} windows"
+            + (f", {summary.reject_count:,} rejected" if summary.reject_count else "")
+            + "."
+        )
+    _show_reports(summary.reports, as_json=False)
+
+
+def _show_reports(reports: Any, as_json: bool) -> None:
+    if as_json:
+        _print_json(_reports_as_json(reports))
+        return
+    for written in reports:
+        _say(f"{written.name}: {written.row_count:,} rows")
+        for path in written.paths:
+            _say(f"  {os.path.relpath(path)}")
+
+
+def _reports_as_json(reports: Any) -> list[dict[str, Any]]:
+    return [
+        {"name": r.name, "rows": r.row_count, "paths": [str(path) for path in r.paths]}
+        for r in reports
+    ]
+
+
+def _print_check(outcome: Any) -> None:
+    for step in outcome.steps:
+        _say(f"{'ok  ' if step.is_good else 'FAIL'} {step.name}: {step.detail}")
+    if outcome.last_messages:
+        _print_table("last messages", outcome.last_messages)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def _say(text: str) -> None:
+    print(text)
+
+
+def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        _say(f"{title}: nothing")
+        return
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

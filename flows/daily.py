@@ -1,0 +1,36 @@
+"""The daily flow: the data's whole path, in the order the data takes it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prefect import flow
+
+from flows.reading import WORKERS, read
+from flows.run import start_run, writing
+from flows.settings import read_settings
+from flows.summary import Summary, finish
+from flows.tasks.extract import extract_accounts
+from flows.tasks.load import load
+from flows.tasks.model import model
+from flows.tasks.plan import plan_daily
+from flows.tasks.publish import publish
+from flows.tasks.report import report
+
+
+@flow(name="daily", task_runner=WORKERS)
+def daily(now: datetime | None = None) -> Summary:
+    """Read what is new and what may have changed as of `now`, then renew warehouse and reports.
+
+    Raises:
+        ExtractionFailedError: something could not be read; all the rest was, and is published.
+    """
+    settings = read_settings()
+    run = start_run(settings, now, name="daily")
+    with writing(settings):
+        accounts = extract_accounts(run)
+        read(run, plan_daily(run, accounts))
+        load(settings)
+        model(settings)
+        publish(settings)
+        return finish(run, report(settings))

@@ -1,0 +1,129 @@
+"""The demonstration: a simulated Twilio, the whole path, and proof against its truth."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from flows.errors import WarehouseError
+from flows.settings import read_settings
+
+_SHOWN_ROWS = 5
+
+
+def run_demo(
+    messages: int,
+    days: int,
+    seed: int,
+    print_table: Callable[[str, list[dict[str, Any]]], None],
+    say: Callable[[str], None],
+) -> None:
+    """Run the daily flow from an empty lake against the simulator and compare every report.
+
+    Raises:
+        WarehouseError: a report differs from the simulator's truth.
+    """
+    from simulator.process import running
+    from simulator.truth import expected_reports
+    from simulator.world import World, WorldConfig
+
+    root = read_settings().root / "demo"
+    shutil.rmtree(root, ignore_errors=True)
+    now = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0)
+    config = WorldConfig(messages=messages, days=days, seed=seed, until=now)
+    say(f"A simulated Twilio account: {messages:,} messages over {days} days.")
+    with running(config) as server:
+        _use(server, root, days)
+        from flows.running import run_flow
+
+        summary = run_flow("daily", now=now)
+        settings = read_settings()
+    say(f"Read {summary.record_count:,} records in {summary.page_count:,} pages.")
+    read_since = datetime.combine((now - timedelta(days=days)).date(), datetime.min.time(), UTC)
+    truth = expected_reports(
+        World(config), now=now, timezone=settings.timezone, read_since=read_since
+    )
+    differences = []
+    for name, rows in truth.items():
+        written = read_csv(settings.reports / f"{name}.csv")
+        print_table(f"{name} ({len(written):,} rows)", written[-_SHOWN_ROWS:])
+        difference = first_difference(name, written, rows)
+        if difference:
+            differences.append(difference)
+    for report in summary.reports:
+        say("  ".join(os.path.relpath(path) for path in report.paths))
+    say(os.path.relpath(settings.warehouse))
+    if differences:
+        raise WarehouseError("The reports differ from the truth. " + "; ".join(differences))
+    say(f"All {len(truth)} reports equal the simulator's truth, cell by cell.")
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """A report's rows, every cell as text."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def first_difference(
+    name: str, written: list[dict[str, str]], expected: list[dict[str, Any]]
+) -> str | None:
+    """The first cell in which a written report is not as expected, in words; None if all are."""
+    if len(written) != len(expected):
+        return f"{name}: {len(written)} rows instead of {len(expected)}"
+    wanted = sorted((_as_written(row) for row in expected), key=lambda row: list(row.values()))
+    found = sorted(written, key=lambda row: list(row.values()))
+    for number, (row, want) in enumerate(zip(found, wanted, strict=True), start=1):
+        for column, value in want.items():
+            if not _is_same(row.get(column), value):
+                return f"{name} row {number} {column}: {row.get(column)!r} instead of {value!r}"
+    return None
+
+
+def _as_written(row: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> str:
+    """A value as DuckDB writes it into a CSV."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        text = value.replace(tzinfo=None).isoformat(sep=" ")
+        return text if value.tzinfo is None else f"{text}+00"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)
+
+
+def _is_same(found: str | None, wanted: str) -> bool:
+    if found == wanted:
+        return True
+    try:  # doubles may be written with another number of digits
+        return float(found or "") == float(wanted)
+    except ValueError:
+        return False
+
+
+def _use(server: Any, root: Path, days: int) -> None:
+    """Point the settings at the simulator, whatever the environment says."""
+    for name in [name for name in os.environ if name.startswith(("TWILIO_", "WAREHOUSE_"))]:
+        if name not in ("WAREHOUSE_TIMEZONE", "WAREHOUSE_LANGUAGE", "WAREHOUSE_CONCURRENCY"):
+            del os.environ[name]
+    os.environ.update(
+        TWILIO_ACCOUNT_SID=server.account_sid,
+        TWILIO_AUTH_TOKEN=server.auth_token,
+        TWILIO_API_BASE_URL=server.url,
+        WAREHOUSE_DATA_ROOT=str(root),
+        WAREHOUSE_INITIAL_DAYS=str(days),
+        PREFECT_HOME=str((root / "prefect").absolute()),
+    )

@@ -1,0 +1,182 @@
+"""The Parquet lake on disk: one schema a table, files replaced whole, several files at once.
+
+A transaction writes every file under a temporary name beside its place, then a journal that names
+them, then moves them. A process killed before the journal changed nothing; one killed after it is
+finished by whoever opens the lake for writing next. So the lake goes from one state to the next
+and is never seen half way by a run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms.tables import EXTRACTIONS, MESSAGE_CHANGES, Table, conform
+
+_TEMPORARY = ".writing"
+
+
+@dataclass(frozen=True)
+class LakeFile:
+    """One file of the lake and the partition value it holds ('' for an unpartitioned table)."""
+
+    table: str
+    partition: str
+    path: Path
+
+
+class Lake:
+    """The lake under one folder. Many may read; who writes holds the run's lock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._journal = root / "journal.json"
+
+    def files(self, table: Table) -> list[LakeFile]:
+        """The table's files, by partition."""
+        if table.partition is None:
+            paths = [self.path(table, "")]
+            return [LakeFile(table.name, "", path) for path in paths if path.exists()]
+        prefix = f"{table.partition.name}="
+        return [
+            LakeFile(table.name, path.parent.name.removeprefix(prefix), path)
+            for path in sorted((self.root / table.name).glob(f"{prefix}*/{table.name}.parquet"))
+        ]
+
+    def path(self, table: Table, partition: str) -> Path:
+        """Where the rows of one partition are."""
+        folder = self.root / table.name
+        if table.partition is not None:
+            folder = folder / f"{table.partition.name}={partition}"
+        return folder / f"{table.name}.parquet"
+
+    def read(self, table: Table, partitions: Iterable[str] | None = None) -> pa.Table:
+        """The rows of some partitions, of all by default, in the table's present schema."""
+        if partitions is None:
+            paths = [file.path for file in self.files(table)]
+        else:
+            paths = [self.path(table, partition) for partition in partitions]
+        parts = [_read_by_name(path, table) for path in paths if path.exists()]
+        return pa.concat_tables(parts) if parts else table.schema.empty_table()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Write several files as one step; nothing is changed when the block raises."""
+        self.recover()
+        transaction = Transaction(self)
+        yield transaction
+        # A change is there before the message it led to, the ledger's word after both.
+        order = {MESSAGE_CHANGES.name: 0, EXTRACTIONS.name: 2}
+        moves = [
+            (source, target)
+            for table, source, target in sorted(
+                transaction.moves, key=lambda move: (order.get(move[0], 1), move[2])
+            )
+        ]
+        if moves:
+            self._write_journal(moves)
+            self._finish(moves)
+
+    def recover(self) -> None:
+        """Finish or undo what a killed process left behind. Only for who holds the lock."""
+        if self._journal.exists():
+            self._finish(
+                [
+                    (self.root / source, self.root / target)
+                    for source, target in json.loads(self._journal.read_text())
+                ]
+            )
+        for leftover in self.root.glob(f"**/*{_TEMPORARY}"):
+            leftover.unlink()
+
+    def _write_journal(self, moves: list[tuple[Path, Path]]) -> None:
+        lines = [
+            [str(source.relative_to(self.root)), str(target.relative_to(self.root))]
+            for source, target in moves
+        ]
+        temporary = self._journal.with_suffix(_TEMPORARY)
+        with temporary.open("w") as file:
+            json.dump(lines, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self._journal)
+        sync_folder(self.root)
+
+    def _finish(self, moves: list[tuple[Path, Path]]) -> None:
+        for source, target in moves:
+            if source.exists():
+                os.replace(source, target)
+        for folder in {target.parent for _, target in moves}:
+            sync_folder(folder)
+        self._journal.unlink(missing_ok=True)
+
+
+class Transaction:
+    """The files being written together. Its methods may be called from several threads."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.moves: list[tuple[str, Path, Path]] = []
+        self._lock = Lock()
+
+    def replace(self, table: Table, partition: str, rows: pa.Table) -> None:
+        """The partition's rows from now on; they pass through `conform` and are sorted."""
+        path = self.lake.path(table, partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}{_TEMPORARY}")
+        ordered = conform(table, rows).sort_by([(name, "ascending") for name in table.order])
+        with temporary.open("wb") as file:
+            pq.write_table(ordered, file, compression="zstd", compression_level=3)
+            file.flush()
+            os.fsync(file.fileno())
+        with self._lock:
+            self.moves.append((table.name, temporary, path))
+
+    def append(self, table: Table, rows: pa.Table) -> None:
+        """More rows for a table whose rows never change, beside those its partitions hold."""
+        for partition, part in split_by_partition(table, rows):
+            held = self.lake.read(table, [partition])
+            self.replace(table, partition, pa.concat_tables([held, part]))
+
+
+def split_by_partition(table: Table, rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """The rows of each partition they belong to, by partition."""
+    if table.partition is None or not rows.num_rows:
+        yield from ((("", rows),) if rows.num_rows else ())
+        return
+    values = rows[table.partition.column].cast(pa.date32())
+    length = 7 if table.partition.period == "month" else 10
+    labels = pa.chunked_array([values.cast(pa.string()).combine_chunks()])
+    labels = pc.utf8_slice_codeunits(labels, 0, length)
+    for label in sorted(labels.unique().to_pylist()):
+        yield label, rows.filter(pc.equal(labels, label))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder last through a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_by_name(path: Path, table: Table) -> pa.Table:
+    """A file's rows in the table's schema: a column the file lacks is null."""
+    held = pq.read_table(path, partitioning=None)
+    columns = [
+        held[field.name].cast(field.type)
+        if field.name in held.column_names
+        else pa.nulls(held.num_rows, field.type)
+        for field in table.schema
+    ]
+    return pa.Table.from_arrays(columns, schema=table.schema)

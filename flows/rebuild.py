@@ -1,0 +1,26 @@
+"""The rebuild flow: warehouse and reports from the lake alone."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.run import start_run, writing
+from flows.settings import read_settings
+from flows.summary import Summary, finish
+from flows.tasks.load import begin_anew, load
+from flows.tasks.model import model
+from flows.tasks.publish import publish
+from flows.tasks.report import report
+
+
+@flow(name="rebuild")
+def rebuild() -> Summary:
+    """Compute everything right of the lake anew; Twilio is asked nothing."""
+    settings = read_settings()
+    run = start_run(settings, name="rebuild")
+    with writing(settings):
+        begin_anew(settings)
+        load(settings)
+        model(settings)
+        publish(settings)
+        return finish(run, report(settings))

@@ -1,0 +1,207 @@
+"""The only reader of the environment: secrets, choices and every path."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flows.errors import WrongUseError
+
+SQL_FOLDER = Path(__file__).resolve().parents[1] / "sql"
+"""The dbt project."""
+
+
+def _known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is no IANA time zone; write for example America/Mexico_City")
+    return name
+
+
+def _duration(value: Any) -> Any:
+    match = re.fullmatch(r"(\d+)\s*([smhd])", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return value
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+def _account_sid(sid: str) -> str:
+    if sid and not re.fullmatch(r"AC[0-9a-fA-F]{32}", sid):
+        raise ValueError("an account SID is AC and 32 hexadecimal digits, as the Console shows it")
+    return sid
+
+
+class Settings(BaseSettings):
+    """Every setting, from the environment or a `.env` file; the environment wins.
+
+    Blank values count as not given. `.env.example` lists each setting with one line.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="WAREHOUSE_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+    account_sid: Annotated[str, AfterValidator(_account_sid)] = Field(
+        "", validation_alias="TWILIO_ACCOUNT_SID", description="The main account."
+    )
+    auth_token: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="TWILIO_AUTH_TOKEN",
+        description="Its token: reaches the main account and its sub-accounts.",
+    )
+    api_key: str = Field(
+        "",
+        validation_alias="TWILIO_API_KEY",
+        description="Instead of the token (least privilege): an API key; reaches one account.",
+    )
+    api_secret: SecretStr = Field(
+        SecretStr(""), validation_alias="TWILIO_API_SECRET", description="The API key's secret."
+    )
+    region: str | None = Field(
+        None, validation_alias="TWILIO_REGION", description="Twilio region, for example ie1."
+    )
+    edge: str | None = Field(
+        None, validation_alias="TWILIO_EDGE", description="Twilio edge, for example dublin."
+    )
+    api_base_url: str = Field(
+        "",
+        validation_alias="TWILIO_API_BASE_URL",
+        pattern=r"^(https?://[^/]+/?)?$",
+        description="Another server in place of api.twilio.com: scheme and host.",
+    )
+    data_root: Path = Field(
+        Path("data"), description="Root of the lake, the build, the reports and the warehouse."
+    )
+    timezone: Annotated[str, AfterValidator(_known_timezone)] = Field(
+        "UTC", description="IANA time zone of report days and hours."
+    )
+    subaccounts: str = Field(
+        "all", description="Sub-accounts to read: all, none, or their SIDs with commas."
+    )
+    store_bodies: bool = Field(
+        False, description="Whether message bodies are kept; they are dropped unless true."
+    )
+    phone_numbers: Literal["plain", "masked", "hashed"] = Field(
+        "plain", description="How phone numbers are kept: plain, masked or hashed."
+    )
+    phone_key: SecretStr = Field(
+        SecretStr(""), description="The secret key of masked and hashed numbers."
+    )
+    monthly_budget: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Spending budget a month, in the account's currency."
+    )
+    language: Literal["en", "es"] = Field(
+        "en", description="Language of what people read: en or es."
+    )
+    initial_days: int = Field(
+        30, ge=0, le=399, description="How many days back the first run reads (0 to 399)."
+    )
+    concurrency: int = Field(
+        8, ge=1, le=1000, description="Requests in flight per account, at most."
+    )
+    unsent_pages: int = Field(
+        200,
+        ge=0,
+        description="Pages read at most to find messages without date_sent (0: none).",
+    )
+    lock_wait: Annotated[timedelta, BeforeValidator(_duration)] = Field(
+        timedelta(hours=2), description="How long a run waits for another that is writing (2h)."
+    )
+
+    @model_validator(mode="after")
+    def _keyed_numbers_have_a_key(self) -> Settings:
+        if self.phone_numbers != "plain" and not self.phone_key.get_secret_value():
+            raise ValueError(
+                f"WAREHOUSE_PHONE_NUMBERS={self.phone_numbers} needs a secret WAREHOUSE_PHONE_KEY"
+            )
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The report time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def root(self) -> Path:
+        """The data root, absolute."""
+        return self.data_root.expanduser().absolute()
+
+    @property
+    def lake(self) -> Path:
+        """The Parquet lake: the record of everything."""
+        return self.root / "lake"
+
+    @property
+    def build(self) -> Path:
+        """What the pipeline works in; private to it, may be deleted between runs."""
+        return self.root / "build"
+
+    @property
+    def build_file(self) -> Path:
+        """The DuckDB file being built. Its name equals the published one's: a view in it may
+        carry the file's name."""
+        return self.build / "warehouse.duckdb"
+
+    @property
+    def versions(self) -> Path:
+        """Immutable versions of lake files, which the published file's views read."""
+        return self.root / "versions"
+
+    @property
+    def warehouse(self) -> Path:
+        """The published DuckDB file."""
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def reports(self) -> Path:
+        """Where the reports are written."""
+        return self.root / "reports"
+
+    def require_credentials(self) -> None:
+        """Raise `WrongUseError` unless Twilio can be asked with these settings."""
+        if not self.account_sid:
+            raise WrongUseError(
+                "TWILIO_ACCOUNT_SID is not set. Put it into the environment or a .env file "
+                "(see .env.example)."
+            )
+        has_key = bool(self.api_key and self.api_secret.get_secret_value())
+        if not (self.auth_token.get_secret_value() or has_key):
+            raise WrongUseError(
+                "No Twilio credentials. Set TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and "
+                "TWILIO_API_SECRET (see .env.example)."
+            )
+
+
+def read_settings(**changes: Any) -> Settings:
+    """The settings in force, with some of them given here.
+
+    Raises:
+        WrongUseError: a setting has a value it cannot have; the message names each.
+    """
+    try:
+        return Settings(**changes)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise WrongUseError("Wrong settings. " + "; ".join(lines)) from None

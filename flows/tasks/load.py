@@ -1,0 +1,193 @@
+"""Show the lake to DuckDB as schema `lake`, and say what changed since the last build.
+
+The build file gets views, not copies: each reads an immutable version of every lake file, a hard
+link that keeps the file's content when the lake replaces it. So a published warehouse and whoever
+has it open see one state of the lake for as long as they like, and a load costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows.lake import Lake
+from flows.settings import SQL_FOLDER, Settings
+from transforms.tables import EXTRACTIONS, MESSAGES, TABLES, Table
+
+# DuckDB clients back to 1.1 open a file of this storage version.
+STORAGE_VERSION = "v1.0.0"
+_KEPT_FOR = 24 * 3600  # seconds a replaced version stays for readers of an older warehouse
+
+
+@task(name="load", cache_policy=NO_CACHE)
+def load(settings: Settings) -> None:
+    """Make the build file show the lake as it is now.
+
+    Beside the lake's tables there are, for the models only: `lake.changed_messages` (rows as they
+    were and as they are of every file that changed since the last successful build) and
+    `lake.changed_extractions` (ledger rows added since). Another time zone, SQL, program version
+    or lake schema begins a new build file, so that every model is computed anew.
+    """
+    fingerprint = _fingerprint(settings)
+    if not _can_continue(settings.build_file, fingerprint):
+        begin_anew.fn(settings)
+    lake = Lake(settings.lake)
+    current = {
+        table.name: _version_files(lake, table, settings.versions) for table in TABLES.values()
+    }
+    with duckdb.connect(
+        str(settings.build_file), config={"storage_compatibility_version": STORAGE_VERSION}
+    ) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("begin")
+        connection.execute("create schema if not exists lake")
+        connection.execute("create schema if not exists pipeline")
+        connection.execute(
+            "create table if not exists pipeline.built (table_name varchar, path varchar)"
+        )
+        connection.execute("create or replace table pipeline.fingerprint as select ? as value",
+                           [fingerprint])  # fmt: skip
+        connection.execute(
+            "create or replace table pipeline.loaded (table_name varchar, path varchar)"
+        )
+        loaded = [(name, path) for name, paths in current.items() for path in paths]
+        if loaded:
+            connection.executemany("insert into pipeline.loaded values (?, ?)", loaded)
+        for table in TABLES.values():
+            _show(connection, table, settings.versions, current[table.name])
+        _show_changes(connection, settings.versions)
+        connection.execute("commit")
+        built = connection.execute("select path from pipeline.built").fetchall()
+    _remove_old_versions(settings, {path for _, path in loaded} | {path for (path,) in built})
+
+
+@task(name="begin anew", cache_policy=NO_CACHE)
+def begin_anew(settings: Settings) -> None:
+    """Forget everything that was built: the next load begins an empty build file."""
+    for path in (settings.build_file, Path(f"{settings.build_file}.wal")):
+        path.unlink(missing_ok=True)
+
+
+def _show(
+    connection: duckdb.DuckDBPyConnection, table: Table, versions: Path, paths: list[str]
+) -> None:
+    connection.execute(
+        f"create or replace view lake.{table.name} as {_select(table, versions, paths)}"
+    )
+    connection.execute(f"comment on view lake.{table.name} is {_literal(table.row)}")
+    for name in table.schema.names:
+        connection.execute(
+            f"comment on column lake.{table.name}.{name} is {_literal(table.meaning(name))}"
+        )
+
+
+def _show_changes(connection: duckdb.DuckDBPyConnection, versions: Path) -> None:
+    """The rows of the files that differ between this load and the last successful build."""
+
+    def paths(table: Table, one: str, other: str) -> list[str]:
+        return [
+            path
+            for (path,) in connection.execute(
+                f"select path from pipeline.{one} where table_name = ? and path not in "
+                f"(select path from pipeline.{other}) order by path",
+                [table.name],
+            ).fetchall()
+        ]
+
+    changed = paths(MESSAGES, "loaded", "built") + paths(MESSAGES, "built", "loaded")
+    connection.execute(
+        f"create or replace view lake.changed_messages as {_select(MESSAGES, versions, changed)}"
+    )
+    new = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "loaded", "built"))
+    old = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "built", "loaded"))
+    connection.execute(f"create or replace view lake.changed_extractions as {new} except {old}")
+
+
+def _select(table: Table, versions: Path, paths: list[str]) -> str:
+    """The rows of some version files by column name; a file of no rows gives the columns."""
+    columns = ", ".join(table.schema.names)
+    files = ", ".join(_literal(path) for path in [_schema_file(table, versions), *paths])
+    return (
+        f"select {columns} from read_parquet([{files}], union_by_name = true, "
+        "hive_partitioning = false)"
+    )
+
+
+def _schema_file(table: Table, versions: Path) -> str:
+    description = table.schema.to_string(show_field_metadata=False)
+    digest = hashlib.sha256(description.encode()).hexdigest()[:12]
+    path = versions / table.name / f"schema.{digest}.parquet"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".writing")
+        pq.write_table(pa.Table.from_batches([], table.schema.remove_metadata()), temporary)
+        os.replace(temporary, path)
+    return str(path)
+
+
+def _version_files(lake: Lake, table: Table, versions: Path) -> list[str]:
+    """A version file for each of the table's lake files: its hard link, made if it is new."""
+    folder = versions / table.name
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for file in lake.files(table):
+        written_at = file.path.stat().st_mtime_ns
+        path = folder / f"{file.partition or 'all'}.{written_at}.parquet"
+        if not path.exists():
+            try:
+                os.link(file.path, path)
+            except OSError:  # a file system without hard links
+                shutil.copy2(file.path, path)
+        paths.append(str(path))
+    return paths
+
+
+def _remove_old_versions(settings: Settings, current: set[str]) -> None:
+    """Delete versions that neither the build nor a warehouse of the last day reads."""
+    # Replacing the lake's file changed its link count, and so its ctime.
+    limit = time.time() - _KEPT_FOR
+    for path in settings.versions.glob("*/*.parquet"):
+        if str(path) not in current and not path.name.startswith("schema."):
+            state = path.stat()
+            if state.st_ctime < limit:
+                path.unlink()
+
+
+def _can_continue(build_file: Path, fingerprint: str) -> bool:
+    """Whether the build file was made alike and what it was built from is still there."""
+    if not build_file.exists():
+        return False
+    try:
+        with duckdb.connect(str(build_file), read_only=True) as connection:
+            ((found,),) = connection.execute("select value from pipeline.fingerprint").fetchall()
+            built = connection.execute("select path from pipeline.built").fetchall()
+    except (duckdb.Error, ValueError):
+        return False  # a build that died at its start
+    return found == fingerprint and all(os.path.exists(path) for (path,) in built)
+
+
+def _fingerprint(settings: Settings) -> str:
+    digest = hashlib.sha256()
+    for name in ("duckdb", "dbt-core", "dbt-duckdb", "twilio-warehouse"):
+        digest.update(f"{name} {version(name)}\n".encode())
+    digest.update(f"{settings.timezone} {settings.versions}\n".encode())
+    for table in TABLES.values():
+        digest.update(table.schema.to_string().encode())
+    for path in sorted(SQL_FOLDER.glob("**/*")):
+        if path.suffix in (".sql", ".yml", ".csv"):
+            digest.update(path.relative_to(SQL_FOLDER).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,67 @@
+"""`dbt build` in sql/: every business definition, computed and tested."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import duckdb
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows.errors import ModelError
+from flows.settings import SQL_FOLDER, Settings
+
+_SHOWN = 5
+
+
+@task(name="model", cache_policy=NO_CACHE)
+def model(settings: Settings) -> None:
+    """Build and test all models in the build file; afterwards its changes count as built.
+
+    Raises:
+        ModelError: a model or a test of severity error failed; the message names the first ones.
+    """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    # dbt takes paths that its project files name from the environment only.
+    os.environ["WAREHOUSE_BUILD_FILE"] = str(settings.build_file)
+    os.environ["DBT_TARGET_PATH"] = str(settings.build / "dbt")
+    os.environ["DBT_LOG_PATH"] = str(settings.build / "dbt")
+    try:
+        result = dbtRunner().invoke(
+            [
+                "--quiet", "--no-print", "--log-level", "none",
+                "build",
+                "--project-dir", str(SQL_FOLDER),
+                "--profiles-dir", str(SQL_FOLDER),
+                "--vars", json.dumps({"timezone": settings.timezone}),
+                # Unit tests prove the code, not the data: `make test` runs them.
+                "--exclude-resource-type", "unit_test",
+            ]
+        )  # fmt: skip
+    finally:
+        # dbt would keep the file locked for as long as this process lives.
+        DuckDBConnectionManager.close_all_connections()
+    if not result.success:
+        raise ModelError(_what_failed(result))
+    with duckdb.connect(str(settings.build_file)) as connection:
+        connection.execute("create or replace table pipeline.built as from pipeline.loaded")
+
+
+def _what_failed(result: Any) -> str:
+    if result.exception is not None:
+        return f"The models could not be built: {result.exception}"
+    failed = [
+        f"{entry.node.name}: {' '.join((entry.message or str(entry.status)).split())}"
+        for entry in result.result.results
+        if entry.status in ("error", "fail")
+    ]
+    more = f" and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
+    return (
+        "The models did not pass, the published warehouse stays as it was. "
+        + "; ".join(failed[:_SHOWN])
+        + more
+    )

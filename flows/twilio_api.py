@@ -1,0 +1,306 @@
+"""One connection to Twilio: the official client, with time-outs, back-off and a base URL.
+
+The client (twilio-python) gives authentication, regions and edges. Its own HTTP client has no
+time-out, does not retry a 429 and keeps every answer as text, so `_HttpClient` sends in its place.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_exponential_jitter
+from twilio.http import HttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from flows.datasets import PAGE_SIZE, Dataset
+from flows.errors import TwilioError
+from flows.settings import Settings
+from transforms.records import Page, decode_page
+from transforms.windows import Window
+
+ATTEMPTS = 6
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 60.0  # seconds between two bytes
+ANSWER_TIMEOUT = 180.0  # seconds for a whole answer
+_PAUSE = wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)
+
+
+class _Unavailable(TwilioError):
+    """An answer that may be another one soon: 429, 5xx, no answer, a broken answer."""
+
+    retry_after: float | None = None
+
+
+class _HttpClient(HttpClient):  # type: ignore[misc]
+    """Sends requests, gives back bytes. Logs nothing: answers hold message bodies."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(None, False, None)
+        self._base_url = base_url.rstrip("/")
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=1000)
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, adapter)
+
+    def request(
+        self, method: str, url: str, params: Any = None, data: Any = None, headers: Any = None,
+        auth: Any = None, timeout: float | None = None, allow_redirects: bool = False,
+    ) -> Response:  # fmt: skip
+        if self._base_url:
+            parts = urlsplit(url)
+            url = f"{self._base_url}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+        deadline = time.monotonic() + ANSWER_TIMEOUT
+        with self._session.request(
+            method, url, params=params, data=data, headers=headers, auth=auth,
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), allow_redirects=allow_redirects, stream=True,
+        ) as answer:  # fmt: skip
+            chunks = []
+            for chunk in answer.raw.stream(1 << 18, decode_content=True):
+                chunks.append(chunk)
+                if time.monotonic() > deadline:
+                    raise requests.Timeout(f"the answer took over {ANSWER_TIMEOUT:.0f} s")
+            return Response(answer.status_code, b"".join(chunks), answer.headers)
+
+
+class ConcurrencyLimit:
+    """How many requests of one account may be in flight: Twilio limits these, not a rate.
+
+    A 429 halves the limit, each good answer raises it a little, never above the setting
+    (twilio.com/docs/usage/twilios-response, error 20429).
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = float(most)
+        self._limit = float(most)
+        self._in_flight = 0
+        self._condition = threading.Condition()
+        self._lowered_at = 0.0
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait for a place among the requests in flight, and hold it."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._in_flight < max(1, int(self._limit)))
+            self._in_flight += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._in_flight -= 1
+                self._condition.notify_all()
+
+    def lower(self) -> None:
+        """Twilio said too many; answers to requests sent together count once."""
+        with self._condition:
+            if time.monotonic() - self._lowered_at > 1.0:
+                self._limit = max(1.0, self._limit / 2)
+                self._lowered_at = time.monotonic()
+
+    def raise_a_little(self) -> None:
+        """An answer came well."""
+        with self._condition:
+            self._limit = min(self._most, self._limit + 1 / self._limit)
+            self._condition.notify_all()
+
+
+class Connection:
+    """Asks Twilio. Safe to use from many threads."""
+
+    def __init__(self, settings: Settings, attempts: int = ATTEMPTS) -> None:
+        settings.require_credentials()
+        token = settings.auth_token.get_secret_value()
+        self.account_sid = settings.account_sid
+        self.uses_api_key = not token
+        user, password = (
+            (settings.api_key, settings.api_secret.get_secret_value())
+            if self.uses_api_key
+            else (settings.account_sid, token)
+        )
+        self.host = settings.api_base_url or "https://api.twilio.com"
+        self._client = Client(
+            user,
+            password,
+            settings.account_sid,
+            settings.region,
+            settings.edge,
+            _HttpClient(settings.api_base_url),
+        )
+        self._attempts = attempts
+        self._concurrency = settings.concurrency
+        self._limits: dict[str, ConcurrencyLimit] = {}
+        self._lock = threading.Lock()
+        self.request_count = 0
+
+    def pages(self, dataset: Dataset, window: Window, page_size: str = PAGE_SIZE) -> Iterator[Page]:
+        """The window's pages, decoded, in Twilio's order; each is asked for when it is wanted.
+
+        Raises:
+            TwilioError: a page could not be had; `outcome` says why.
+        """
+        account_sid = window.account_sid
+        path = "Accounts.json" if dataset.name == "accounts" else (
+            f"Accounts/{account_sid}/{dataset.resource}"
+        )  # fmt: skip
+        uri: str | None = f"/2010-04-01/{path}"
+        parameters: dict[str, str] | None = {**dataset.parameters(window), "PageSize": page_size}
+        while uri:
+            page = self._page(account_sid, uri, parameters, dataset)
+            yield page
+            # The next page's address holds the whole query already.
+            uri, parameters = page.next_page_uri, None
+
+    def account(self) -> dict[str, Any]:
+        """The main account's own record, without its token."""
+        content = self._ask(self.account_sid, f"/2010-04-01/Accounts/{self.account_sid}.json", None)
+        record: dict[str, Any] = orjson.loads(content)
+        record.pop("auth_token", None)
+        return record
+
+    def _page(
+        self, account_sid: str, uri: str, parameters: dict[str, str] | None, dataset: Dataset
+    ) -> Page:
+        def ask() -> Page:
+            content = self._ask_once(account_sid, uri, parameters)
+            try:
+                return decode_page(content, dataset.shape)
+            except ValueError as error:
+                raise _Unavailable(f"Twilio's answer was broken: {error}") from error
+
+        page: Page = self._retrying()(ask)
+        return page
+
+    def _ask(self, account_sid: str, uri: str, parameters: dict[str, str] | None) -> bytes:
+        content: bytes = self._retrying()(self._ask_once, account_sid, uri, parameters)
+        return content
+
+    def _retrying(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception(_may_succeed_later),
+            stop=stop_after_attempt(self._attempts),
+            wait=_pause,
+            reraise=True,
+        )
+
+    def _ask_once(self, account_sid: str, uri: str, parameters: dict[str, str] | None) -> bytes:
+        limit = self._limit_of(account_sid)
+        with limit.slot():
+            self.request_count += 1
+            try:
+                answer = self._client.request(
+                    "GET", f"https://api.twilio.com{uri}", params=parameters
+                )
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                raise _Unavailable(_no_answer(self.host, error)) from error
+        if answer.status_code == 429:
+            limit.lower()
+        elif answer.ok:
+            limit.raise_a_little()
+            content: bytes = answer.content
+            return content
+        raise _refusal(answer, account_sid)
+
+    def _limit_of(self, account_sid: str) -> ConcurrencyLimit:
+        with self._lock:
+            if account_sid not in self._limits:
+                self._limits[account_sid] = ConcurrencyLimit(self._concurrency)
+            return self._limits[account_sid]
+
+
+def last_instant(page: Page, fields: tuple[str, ...]) -> datetime | None:
+    """The instant of a page's last record: the first of these fields that it has."""
+    if not page.records.num_rows:
+        return None
+    last = page.records.slice(page.records.num_rows - 1).to_pylist()[0]
+    for field in fields:
+        if last[field]:
+            try:
+                return parsedate_to_datetime(last[field])
+            except ValueError:
+                continue
+    return None
+
+
+def _may_succeed_later(error: BaseException) -> bool:
+    if isinstance(error, _Unavailable):
+        return True
+    # Twilio's edge refuses good credentials now and then (airbyte source-twilio 0.17.5).
+    return isinstance(error, TwilioError) and error.status == 401
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, TwilioError) and error.status == 401 and state.attempt_number >= 2:
+        raise error  # twice is enough: the credentials are wrong
+    asked = getattr(error, "retry_after", None)
+    return float(_PAUSE(state)) if asked is None else min(float(asked), 120.0)
+
+
+def _refusal(answer: Response, account_sid: str) -> TwilioError:
+    """What an error answer means (twilio.com/docs/usage/twilios-response)."""
+    status = answer.status_code
+    code, message = _code_and_message(answer.content)
+    said = f"Twilio answered {status}" + (f" ({code}: {message})" if code or message else "")
+    if status == 429 or status >= 500:
+        error = _Unavailable(f"{said}, however often it was asked.", "failed", status, code)
+        error.retry_after = _seconds((answer.headers or {}).get("Retry-After"))
+        return error
+    if status in (401, 403):
+        return TwilioError(
+            f"{said}. The credentials are wrong or may not read account {account_sid}: check "
+            "TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or the API key's permissions.",
+            "denied",
+            status,
+            code,
+        )
+    if status == 404:
+        return TwilioError(
+            f"{said}. There is nothing at this address for account {account_sid}.",
+            "not_found",
+            status,
+            code,
+        )
+    # The dictionary lists 20004 as another error: code and text decide together
+    # (github.com/airbytehq/airbyte/issues/10418).
+    if status == 400 and code == 20004 and "retention" in message.lower():
+        return TwilioError(
+            f"{said}. Twilio keeps messages for 400 days, or fewer if the account says so.",
+            "retention",
+            status,
+            code,
+        )
+    return TwilioError(f"{said}.", "failed", status, code)
+
+
+def _code_and_message(content: Any) -> tuple[int | None, str]:
+    try:
+        body = orjson.loads(content)
+        code = body.get("code")
+        return (code if isinstance(code, int) else None), str(body.get("message") or "")[:300]
+    except (orjson.JSONDecodeError, AttributeError):
+        return None, ""
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return max(0.0, float(text)) if text else None
+    except ValueError:
+        return None
+
+
+def _no_answer(host: str, error: Exception) -> str:
+    # The text of a requests error may hold the whole address; its kind is enough.
+    kind = "took too long" if isinstance(error, requests.Timeout) else "gave no answer"
+    return f"{host} {kind} ({type(error).__name__}). Check the network and TWILIO_API_BASE_URL."

@@ -1,0 +1,125 @@
+"""Pages to columns: what Twilio documents goes fast, what it does not goes safely."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import orjson
+import pyarrow as pa
+import pytest
+
+from transforms.messages import MESSAGE_RECORD
+from transforms.records import (
+    decode_page,
+    parse_decimal,
+    parse_integer,
+    parse_rfc2822,
+)
+from transforms.tables import MONEY
+
+
+def page(*records: object, **envelope: object) -> bytes:
+    return orjson.dumps({"messages": list(records), "next_page_uri": None, **envelope})
+
+
+def column(*texts: str | None) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def test_a_page_becomes_columns_of_text() -> None:
+    decoded = decode_page(
+        page({"sid": "SM1", "error_code": 30003}, {"sid": "SM2"}, next_page_uri="/next"),
+        MESSAGE_RECORD,
+    )
+    assert decoded.next_page_uri == "/next"
+    assert decoded.records["sid"].to_pylist() == ["SM1", "SM2"]
+    assert decoded.records["error_code"].to_pylist() == ["30003", None]
+    assert decoded.records["extra"].to_pylist() == [None, None]
+
+
+def test_an_empty_page_has_no_rows() -> None:
+    assert decode_page(page(), MESSAGE_RECORD).records.num_rows == 0
+
+
+def test_unknown_fields_are_kept_as_json_of_the_rows_that_have_them() -> None:
+    decoded = decode_page(
+        page({"sid": "SM1", "tags": {"b": 1, "a": "2026-01-01"}}, {"sid": "SM2"}), MESSAGE_RECORD
+    )
+    assert decoded.records["extra"].to_pylist() == ['{"tags":{"a":"2026-01-01","b":1}}', None]
+
+
+def test_fields_nobody_needs_are_not_extra() -> None:
+    decoded = decode_page(
+        page({"sid": "SM1", "uri": "/x", "subresource_uris": {"media": "/m"}, "api_version": "1"}),
+        MESSAGE_RECORD,
+    )
+    assert decoded.records["extra"].to_pylist() == [None]
+
+
+def test_values_of_other_json_types_than_documented_are_read_all_the_same() -> None:
+    decoded = decode_page(
+        page({"sid": "SM1", "num_segments": 3, "price": -7.5e-05, "error_code": "30003"}),
+        MESSAGE_RECORD,
+    )
+    (row,) = decoded.records.to_pylist()
+    assert (row["num_segments"], row["price"], row["error_code"]) == ("3", "-0.000075", "30003")
+
+
+def test_a_record_that_is_no_object_is_still_a_row() -> None:
+    assert decode_page(page({"sid": "SM1"}, 7), MESSAGE_RECORD).records.num_rows == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>502 Bad Gateway</html>",
+        b'{"messages": [{"sid": "SM1"',
+        b'{"code": 20500}',
+        b'{"messages": null}',
+        b"[]",
+        b"7",
+    ],
+)
+def test_a_broken_answer_is_an_error(content: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode_page(content, MESSAGE_RECORD)
+
+
+def test_decimals_are_exact_or_null() -> None:
+    parsed = parse_decimal(
+        column("-0.00750", "12", "+1.5", "0.0000010000", "0.0000001", "1e5", "", " 1", None), MONEY
+    )
+    assert parsed.to_pylist() == [
+        Decimal("-0.007500"),
+        Decimal(12),
+        Decimal("1.5"),
+        Decimal("0.000001"),
+        None,
+        None,
+        None,
+        None,
+        None,
+    ]
+
+
+def test_integers_are_whole_or_null() -> None:
+    assert parse_integer(column("3", "0", "-1", "1.0", "9999999999", None)).to_pylist() == [
+        3,
+        0,
+        None,
+        None,
+        None,
+        None,
+    ]
+
+
+def test_dates_follow_rfc_2822_whatever_their_offset() -> None:
+    parsed = parse_rfc2822(
+        column("Fri, 24 May 2019 17:44:46 +0000", "Fri, 24 May 2019 17:44:46 -0600", "2019-05-24")
+    ).to_pylist()
+    assert [instant and instant.isoformat() for instant in parsed] == [
+        "2019-05-24T17:44:46+00:00",
+        "2019-05-24T23:44:46+00:00",
+        None,
+    ]

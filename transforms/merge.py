@@ -1,0 +1,227 @@
+"""What the lake holds and what was seen now, to what it shall hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.tables import MESSAGE_CHANGES, MESSAGES, USAGE_RECORDS, Table
+
+SEQUENCE = "sequence"
+
+# How far a message has come. It only decides between two observations of the same second.
+# twilio.com/docs/messaging/api/message-resource#message-status-values
+STATUS_RANK = {
+    "scheduled": 0, "accepted": 1, "queued": 2, "sending": 3, "receiving": 3, "sent": 4,
+    "partially_delivered": 5, "received": 6, "delivered": 6, "read": 7,
+    "failed": 8, "undelivered": 8, "canceled": 8,
+}  # fmt: skip
+
+# The columns whose changes are kept as history. The rest follow from these or from the run.
+TRACKED = (
+    "messaging_service_sid", "direction", "status", "error_code", "sender", "recipient",
+    "sent_at", "price", "currency", "segment_count", "media_count", "missing_since",
+)  # fmt: skip
+
+_BODY = ("body", "body_length", "body_encoding")
+_RUN = ("first_seen_at", "last_seen_at")
+
+
+@dataclass(frozen=True)
+class MergedMessages:
+    """The rows a partition shall hold, and the changes that led to them."""
+
+    rows: pa.Table
+    changes: pa.Table
+
+
+def merge_messages(held: pa.Table, seen: pa.Table) -> MergedMessages:
+    """Each message once, as its newest observation says.
+
+    The newest has the greatest `updated_at`, then came last, then stands further in its life; so
+    a list that lags behind never turns a status back. Once a body has been seen empty it stays
+    empty, whatever a later list shows: a redaction is not undone.
+
+    Args:
+        held: rows of `messages`, each SID once.
+        seen: rows of `messages` with an integer column `sequence`, ascending with the time of the
+            response; a SID may come several times. `last_seen_at` is the time of the run.
+    """
+    names = MESSAGES.schema.names
+    if not held.num_rows:
+        sids = seen["message_sid"]
+        if pc.count_distinct(sids).as_py() == seen.num_rows:
+            return MergedMessages(seen.select(names), MESSAGE_CHANGES.schema.empty_table())
+    seen_again = pc.is_in(held["message_sid"], value_set=seen["message_sid"].combine_chunks())
+    untouched = held.filter(pc.invert(seen_again))
+    before = held.filter(seen_again)
+    observations = pa.concat_tables(
+        [before.append_column(SEQUENCE, pa.array(np.full(before.num_rows, -1))), seen.cast(
+            pa.schema([*MESSAGES.schema, pa.field(SEQUENCE, pa.int64())])
+        )]
+    )  # fmt: skip
+    newest = _newest(observations)
+    newest = _keep_redactions(newest, observations)
+    newest, changes = _compare(newest, before)
+    rows = pa.concat_tables([untouched.select(names), newest.select(names)])
+    return MergedMessages(rows, changes)
+
+
+def merge_usage_records(held: pa.Table, seen: pa.Table) -> pa.Table:
+    """Each category of a day once, newest `as_of` first, all-zero rows left out.
+
+    A row of nothing but zeros carries no information, except `totalprice`, which says that the
+    day was read. A category that Twilio corrects to zero therefore leaves. A row whose figures
+    did not change stays as it was, `as_of` included, so that reading again rewrites nothing.
+    """
+    figures = ["event_count", "usage_quantity", "cost", "currency", "count_unit", "usage_unit",
+               "description"]  # fmt: skip
+    rows = _merge_by_key(USAGE_RECORDS, held, seen, order="as_of").to_pandas(
+        types_mapper=pd.ArrowDtype
+    )
+    key = list(USAGE_RECORDS.key)
+    old = held.to_pandas(types_mapper=pd.ArrowDtype).set_index(key)
+    new = rows.set_index(key)
+    both = new.index.intersection(old.index)
+    if len(both):
+        same = _equal(new.loc[both, figures], old.loc[both, figures])
+        new.loc[both[same], "as_of"] = old.loc[both[same], "as_of"]
+        rows = new.reset_index()
+    amounts = rows[["event_count", "usage_quantity", "cost"]].fillna(0)
+    is_nothing = (amounts == 0).all(axis=1) & (rows["category"] != "totalprice")
+    kept = rows[~is_nothing.to_numpy(dtype=bool)]
+    return pa.Table.from_pandas(
+        kept[USAGE_RECORDS.schema.names], schema=USAGE_RECORDS.schema, preserve_index=False
+    )
+
+
+def merge_by_key(table: Table, held: pa.Table, seen: pa.Table) -> pa.Table:
+    """Each key once, as it was seen last."""
+    return _merge_by_key(table, held, seen, order=None)
+
+
+def _merge_by_key(table: Table, held: pa.Table, seen: pa.Table, order: str | None) -> pa.Table:
+    names = table.schema.names
+    rows = pa.concat_tables([held.select(names), seen.select(names).cast(table.schema)])
+    frame = rows.to_pandas(types_mapper=pd.ArrowDtype)
+    if order is not None:
+        frame = frame.sort_values(order, kind="stable")
+    kept = frame.drop_duplicates(list(table.key), keep="last")
+    return pa.Table.from_pandas(kept[names], schema=table.schema, preserve_index=False)
+
+
+def _newest(observations: pa.Table) -> pa.Table:
+    """The newest observation of each message, ordered by SID."""
+    statuses = observations["status"].combine_chunks().dictionary_encode()
+    ranks = pa.array([STATUS_RANK.get(text, 3) for text in statuses.dictionary.to_pylist()])
+    keys = pa.table(
+        {
+            "sid": observations["message_sid"],
+            "updated": pc.fill_null(observations["updated_at"].cast(pa.int64()), 0),
+            "seen": observations["last_seen_at"],
+            "sequence": observations[SEQUENCE],
+            "rank": ranks.take(statuses.indices),
+        }
+    )
+    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+    ordered = observations.take(order)
+    sids = ordered["message_sid"].combine_chunks()
+    is_last = np.ones(len(sids), dtype=bool)
+    is_last[:-1] = pc.not_equal(sids[:-1], sids[1:]).to_numpy(zero_copy_only=False)
+    newest = ordered.filter(pa.array(is_last))
+    first_seen = ordered.group_by("message_sid", use_threads=False).aggregate(
+        [("first_seen_at", "min"), ("is_opt_out_request", "max")]
+    )
+    # Both are ordered by SID, so they align row by row.
+    newest = newest.set_column(
+        newest.schema.get_field_index("first_seen_at"),
+        MESSAGES.schema.field("first_seen_at"),
+        first_seen["first_seen_at_min"].cast(pa.timestamp("us", "UTC")),
+    )
+    return newest.set_column(
+        newest.schema.get_field_index("is_opt_out_request"),
+        MESSAGES.schema.field("is_opt_out_request"),
+        first_seen["is_opt_out_request_max"],
+    )
+
+
+def _keep_redactions(newest: pa.Table, observations: pa.Table) -> pa.Table:
+    was_empty = pc.equal(observations["body_length"], 0)
+    redacted_sids = observations["message_sid"].filter(was_empty).combine_chunks()
+    redacted = pc.and_(
+        pc.is_in(newest["message_sid"], value_set=redacted_sids),
+        pc.greater(pc.fill_null(newest["body_length"], 0), 0),
+    )
+    if not pc.any(redacted).as_py():
+        return newest
+    for name in _BODY:
+        field = MESSAGES.schema.field(name)
+        empty = pa.scalar(0 if name == "body_length" else None, field.type)
+        newest = newest.set_column(
+            newest.schema.get_field_index(name),
+            field,
+            pc.if_else(redacted, empty, newest[name]),
+        )
+    return newest
+
+
+def _compare(newest: pa.Table, before: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The newest rows, unchanged ones as they were, and one row for each change of one field."""
+    if not before.num_rows:
+        return newest, MESSAGE_CHANGES.schema.empty_table()
+    position = pc.index_in(newest["message_sid"], before["message_sid"].combine_chunks())
+    was_held = pc.is_valid(position)
+    now = newest.filter(was_held)
+    then = before.take(position.filter(was_held))
+    differs = np.zeros(now.num_rows, dtype=bool)
+    changes = []
+    for field in MESSAGES.schema:
+        if field.name in _RUN:
+            continue
+        changed = _differs(now[field.name], then[field.name])
+        differs |= changed
+        if field.name in TRACKED:
+            changes.append(_changes(field.name, field.name, now, then, changed))
+        elif field.name == "body_length":
+            redacted = changed & pc.equal(now["body_length"], 0).to_numpy().astype(bool)
+            changes.append(_changes("redaction", field.name, now, then, redacted))
+    # A re-read that changes nothing leaves the row, last_seen_at included.
+    kept_seen = pc.if_else(pa.array(differs), now["last_seen_at"], then["last_seen_at"])
+    now = now.set_column(
+        now.schema.get_field_index("last_seen_at"),
+        MESSAGES.schema.field("last_seen_at"),
+        kept_seen,
+    )
+    rows = pa.concat_tables([newest.filter(pc.invert(was_held)), now])
+    return rows, pa.concat_tables(changes)
+
+
+def _differs(now: pa.ChunkedArray, then: pa.ChunkedArray) -> np.ndarray:
+    unequal = pc.fill_null(pc.not_equal(now, then), False)
+    either_null = pc.xor(pc.is_null(now), pc.is_null(then))
+    return np.asarray(pc.or_(unequal, either_null).to_numpy(), dtype=bool)
+
+
+def _changes(label: str, name: str, now: pa.Table, then: pa.Table, changed: np.ndarray) -> pa.Table:
+    mask = pa.array(changed)
+    new, old = now.filter(mask), then.filter(mask)
+    return pa.table(
+        {
+            "message_sid": new["message_sid"],
+            "field": pa.repeat(label, new.num_rows),
+            "observed_at": new["last_seen_at"],
+            "account_sid": new["account_sid"],
+            "old_value": old[name].cast(pa.string()),
+            "new_value": new[name].cast(pa.string()),
+        },
+        schema=MESSAGE_CHANGES.schema,
+    )
+
+
+def _equal(one: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+    same = (one == other).fillna(False) | (one.isna() & other.isna())
+    return same.all(axis=1).to_numpy(dtype=bool)

@@ -1,0 +1,237 @@
+"""A page of a Twilio list, as bytes, to columns of text: no Python object per record.
+
+Twilio writes almost every value as a string (twilio.com/docs/messaging/api/message-resource), so
+a column of text is what was received. The whole page is parsed by Arrow; only a page that Arrow
+refuses (a value of another JSON type than Twilio documents) is read record by record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+EXTRA = "extra"
+
+
+@dataclass(frozen=True)
+class RecordShape:
+    """What one kind of Twilio record looks like on the wire.
+
+    Attributes:
+        list_key: the key of the page's list.
+        text: fields kept, JSON strings on the wire.
+        integers: fields kept, JSON numbers on the wire; kept as text too.
+        ignored: fields Twilio documents and nobody needs (links, secrets); never kept.
+        hidden: kept fields that must not be shown in a quarantined record.
+    """
+
+    list_key: str
+    text: tuple[str, ...]
+    integers: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The columns a decoded page has, besides `extra`."""
+        return self.text + self.integers
+
+    @property
+    def columns(self) -> pa.Schema:
+        """The schema of a decoded page: every kept field and `extra`, as text."""
+        return pa.schema([(name, pa.string()) for name in (*self.kept, EXTRA)])
+
+    @property
+    def wire(self) -> pa.Schema:
+        """The schema Arrow parses a page with; fields not named here are inferred."""
+        record = pa.struct(
+            [(name, pa.string()) for name in self.text]
+            + [(name, pa.int64()) for name in self.integers]
+        )
+        return pa.schema([(self.list_key, pa.list_(record)), ("next_page_uri", pa.string())])
+
+
+@dataclass(frozen=True)
+class Page:
+    """One decoded page: its records as columns of text, and where the next page is."""
+
+    records: pa.Table
+    next_page_uri: str | None
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """Rows ready for `conform`, and the records that could not become rows.
+
+    `rejects` has the columns `account_sid`, `reason` and `record` (JSON, nothing secret in it).
+    """
+
+    rows: pd.DataFrame
+    rejects: pd.DataFrame
+
+
+def decode_page(content: bytes, shape: RecordShape) -> Page:
+    """The page's records as columns of text.
+
+    Raises:
+        ValueError: the content is not JSON or has no list under `shape.list_key`: a broken answer.
+    """
+    parse = pa.json.ParseOptions(
+        explicit_schema=shape.wire, newlines_in_values=True, unexpected_field_behavior="infer"
+    )
+    read = pa.json.ReadOptions(use_threads=False, block_size=max(len(content) + 1, 1 << 12))
+    try:
+        table = pa.json.read_json(pa.BufferReader(content), read, parse)
+    except pa.ArrowInvalid:
+        return _decode_page_by_record(content, shape)
+    pages = table[shape.list_key].combine_chunks()
+    if len(pages) != 1 or pages.null_count:
+        return _decode_page_by_record(content, shape)
+    structs = pages.flatten()
+    if structs.null_count:
+        return _decode_page_by_record(content, shape)
+    names = [field.name for field in structs.type]
+    values = dict(zip(names, structs.flatten(), strict=True))
+    unknown = set(names) - set(shape.kept) - set(shape.ignored)
+    columns = [values[name].cast(pa.string()) for name in shape.kept]
+    columns.append(
+        pa.array(_extras(orjson.loads(content)[shape.list_key], shape), pa.string())
+        if unknown
+        else pa.nulls(len(structs), pa.string())
+    )
+    return Page(
+        pa.Table.from_arrays(columns, schema=shape.columns), table["next_page_uri"][0].as_py()
+    )
+
+
+def decode_records(records: Iterable[Any], shape: RecordShape) -> pa.Table:
+    """Records already parsed from JSON, as columns of text; what is no text stays as its JSON."""
+    rows = []
+    for record in records:
+        fields = record if isinstance(record, dict) else {EXTRA: record}
+        row: dict[str, str | None] = {name: _as_text(fields.get(name)) for name in shape.kept}
+        row[EXTRA] = next(iter(_extras([fields], shape)))
+        rows.append(row)
+    return pa.Table.from_pylist(rows, schema=shape.columns)
+
+
+def split_rejects(
+    records: pa.Table, reasons: pd.Series, shape: RecordShape, kept: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The quarantine rows of those records that have a reason (a null reason: none).
+
+    The frame's index says which record each was. `kept` has columns to show in the record in
+    place of its hidden fields.
+    """
+    bad = reasons.notna().to_numpy(dtype=bool)
+    if not bad.any():
+        return pd.DataFrame({"account_sid": [], "reason": [], "record": []}, dtype="str")
+    shown = records.drop_columns([name for name in shape.hidden if name in records.column_names])
+    rows = shown.filter(pa.array(bad)).to_pylist()
+    derived: Sequence[dict[Any, Any]] = (
+        [{}] * len(rows) if kept is None else kept[bad].to_dict("records")
+    )
+    return pd.DataFrame(
+        {
+            "account_sid": [row.get("account_sid") or "" for row in rows],
+            "reason": reasons[bad].tolist(),
+            "record": [
+                orjson.dumps({k: v for k, v in {**row, **more}.items() if not pd.isna(v)}).decode()
+                for row, more in zip(rows, derived, strict=True)
+            ],
+        },
+        dtype="str",
+        index=bad.nonzero()[0],
+    )
+
+
+def parse_decimal(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Text to exact decimals of up to 6 places; null where it is empty or is no such number."""
+    digits = kind.precision - kind.scale
+    fits = pc.match_substring_regex(values, rf"^[+-]?\d{{1,{digits}}}(\.\d{{1,{kind.scale}}}0*)?$")
+    # Zeros past the scale lose nothing, but the cast would refuse them.
+    plain = pc.replace_substring_regex(
+        pc.if_else(fits, values, None), rf"(\.\d{{{kind.scale}}})0+$", r"\1"
+    )
+    return plain.cast(kind)
+
+
+def parse_integer(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text to 32-bit integers; null where it is empty or is no whole number."""
+    fits = pc.match_substring_regex(values, r"^\d{1,9}$")
+    return pc.if_else(fits, values, None).cast(pa.int32())
+
+
+def parse_rfc2822(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """`Fri, 24 May 2019 17:44:46 +0000` to UTC instants; null where it is no such text."""
+    return pc.strptime(
+        values, format="%a, %d %b %Y %H:%M:%S %z", unit="us", error_is_null=True
+    ).cast(pa.timestamp("us", tz="UTC"))
+
+
+def unparsed(raw: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pd.Series:
+    """Where a text was given and nothing came of it."""
+    given = pc.and_(pc.is_valid(raw), pc.not_equal(pc.fill_null(raw, ""), ""))
+    return as_series(pc.and_(given, pc.is_null(parsed)))
+
+
+def absent(values: pa.ChunkedArray) -> pd.Series:
+    """Where a value is null or empty."""
+    return as_series(pc.equal(pc.fill_null(values, ""), ""))
+
+
+def blank_as_null(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text with every empty string as null: Twilio uses both for nothing."""
+    return pc.if_else(pc.equal(values, ""), None, values)
+
+
+def as_series(values: pa.ChunkedArray | pa.Array) -> pd.Series:
+    """Arrow values as a pandas Series over the same memory."""
+    return pd.Series(pd.arrays.ArrowExtensionArray(values))
+
+
+def first_reason(problems: Sequence[tuple[pd.Series, str]], length: int) -> pd.Series:
+    """For each row the first problem's text; null for a row with none."""
+    reasons = pd.Series([None] * length, dtype="object")
+    for mask, text in problems:
+        hit = mask.to_numpy(dtype=bool, na_value=False)
+        if hit.any():
+            reasons[hit & reasons.isna().to_numpy()] = text
+    return reasons
+
+
+def _decode_page_by_record(content: bytes, shape: RecordShape) -> Page:
+    try:
+        page = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the answer is not JSON ({len(content)} bytes)") from error
+    records = page.get(shape.list_key) if isinstance(page, dict) else None
+    if not isinstance(records, list):
+        raise ValueError(f"the answer has no list {shape.list_key!r}")
+    next_page_uri = page.get("next_page_uri")
+    return Page(
+        decode_records(records, shape), next_page_uri if isinstance(next_page_uri, str) else None
+    )
+
+
+def _extras(records: Iterable[dict[str, Any]], shape: RecordShape) -> Iterable[str | None]:
+    known = {*shape.kept, *shape.ignored}
+    for record in records:
+        extra = {name: value for name, value in record.items() if name not in known}
+        yield orjson.dumps(extra, option=orjson.OPT_SORT_KEYS).decode() if extra else None
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")
+    return orjson.dumps(value).decode()
