@@ -76,6 +76,10 @@ class Intake:
         for dataset, pages in waiting.items():
             self._normalize(dataset, pages)
 
+    def close(self) -> None:
+        """Delete what was put aside."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def _normalize(self, name: str, pages: list[tuple[int, Window, pa.Table]]) -> None:
         dataset = DATASETS[name]
         with self._busy:
@@ -140,6 +144,7 @@ def normalize(run: Run, intake: Intake) -> None:
             run.reject_count += rejects.num_rows
             transaction.append(REJECTS, _new_rejects(run, rejects))
         transaction.append(EXTRACTIONS, run.take_ledger())
+    intake.close()
 
 
 def _merge_partition(

@@ -1,0 +1,1 @@
+"""The benchmark: our whole path beside the script a user would write, in one run."""

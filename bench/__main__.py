@@ -1,0 +1,177 @@
+"""`make bench`: the simulator in its own process, then `naive` and ours against it.
+
+python -m bench --messages 1000000 --days 30 --latency-ms 0 --write docs/benchmark.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+from simulator.process import running
+from simulator.world import WorldConfig
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One program from start to end, its children included."""
+
+    name: str
+    wall: float  # seconds
+    cpu: float  # seconds, user and system, of all its processes
+    peak: float  # megabytes resident, of all its processes together
+    records: int
+    requests: int
+    steps: dict[str, float]
+
+
+def measure(name: str, command: list[str], environment: dict[str, str], server: Any) -> Measurement:
+    """Run a command that prints one JSON line last; watch it and its children."""
+    before = server.requests()["total"]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    watch = _Watch(process.pid)
+    watch.start()
+    output, _ = process.communicate()
+    wall = time.perf_counter() - started
+    watch.stop()
+    if process.returncode:
+        sys.exit(f"{name} failed with {process.returncode}")
+    said = json.loads(output.strip().splitlines()[-1])
+    return Measurement(
+        name, wall, watch.cpu, watch.peak / 1e6, said["records"],
+        server.requests()["total"] - before, said["steps"],
+    )  # fmt: skip
+
+
+class _Watch(threading.Thread):
+    """Samples the memory and processor time of a process and its children."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._root = psutil.Process(pid)
+        self._times: dict[int, float] = {}
+        self._done = threading.Event()
+        self.peak = 0
+
+    @property
+    def cpu(self) -> float:
+        """Seconds, of every process seen."""
+        return sum(self._times.values())
+
+    def run(self) -> None:
+        while not self._done.wait(0.05):
+            self._sample()
+
+    def stop(self) -> None:
+        """End sampling."""
+        self._done.set()
+        self.join()
+
+    def _sample(self) -> None:
+        resident = 0
+        try:
+            family = [self._root, *self._root.children(recursive=True)]
+        except psutil.Error:
+            return
+        for process in family:
+            try:
+                times = process.cpu_times()
+                resident += process.memory_info().rss
+                self._times[process.pid] = times.user + times.system
+            except psutil.Error:
+                continue
+        self.peak = max(self.peak, resident)
+
+
+def main() -> None:
+    """Measure and print; with --write also keep the page."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--latency-ms", type=float, default=0)
+    parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--unsent-pages", type=int, default=200)
+    parser.add_argument("--no-naive", action="store_true", help="measure ours alone")
+    parser.add_argument("--write", type=Path, help="append the results to this page")
+    options = parser.parse_args()
+
+    now = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0)
+    config = WorldConfig(messages=options.messages, days=options.days, seed=1, until=now)
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        with running(config, latency_ms=options.latency_ms) as server:
+            environment = {
+                **{k: v for k, v in os.environ.items() if not k.startswith("WAREHOUSE_")},
+                "TWILIO_ACCOUNT_SID": server.account_sid,
+                "TWILIO_AUTH_TOKEN": server.auth_token,
+                "TWILIO_API_BASE_URL": server.url,
+                "WAREHOUSE_DATA_ROOT": str(folder / "data"),
+                "WAREHOUSE_INITIAL_DAYS": str(options.days),
+                "WAREHOUSE_CONCURRENCY": str(options.concurrency),
+                "WAREHOUSE_UNSENT_PAGES": str(options.unsent_pages),
+                "PREFECT_HOME": str(folder / "prefect"),
+            }
+            python = sys.executable
+            since = f"{now - timedelta(days=options.days):%Y-%m-%d}"
+            jobs = {
+                "backfill": [python, "-m", "bench.ours", "backfill", now.isoformat(), since],
+                "daily run after it": [python, "-m", "bench.ours", "daily", now.isoformat()],
+            }
+            if not options.no_naive:
+                jobs["naive"] = [python, "-m", "bench.naive", str(folder / "naive.duckdb")]
+            results = [
+                measure(name, command, environment, server) for name, command in jobs.items()
+            ]
+        page = render(options, results)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(page)
+    if options.write:
+        with options.write.open("a", encoding="utf-8") as file:
+            file.write(page + "\n")
+
+
+def render(options: argparse.Namespace, results: list[Measurement]) -> str:
+    """The results as Markdown."""
+    lines = [
+        f"## {options.messages:,} messages, {options.days} days, {options.latency_ms:g} ms latency",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, WAREHOUSE_CONCURRENCY={options.concurrency}, "
+        f"WAREHOUSE_UNSENT_PAGES={options.unsent_pages}.",
+        "",
+        "| | wall s | CPU s | CPU µs a record | records/s | peak MB | requests |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for result in results:
+        lines.append(
+            f"| {result.name} | {result.wall:.1f} | {result.cpu:.1f} "
+            f"| {result.cpu / max(1, result.records) * 1e6:.1f} "
+            f"| {result.records / result.wall:,.0f} | {result.peak:,.0f} | {result.requests:,} |"
+        )
+    by_name = {result.name: result for result in results}
+    if "naive" in by_name:
+        ratio = by_name["backfill"].wall / by_name["naive"].wall
+        lines += ["", f"Backfill takes {ratio:.2f} of naive's wall time."]
+    for result in results:
+        steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.steps.items())
+        lines += ["", f"{result.name}, seconds by step: {steps}."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
