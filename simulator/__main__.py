@@ -1,0 +1,70 @@
+"""`python -m simulator`: serve until standard input closes or a signal comes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import uvicorn
+
+from simulator.server import Simulator
+from simulator.world import World, WorldConfig, default_until
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print one JSON line (url, credentials, clock), then serve on 127.0.0.1."""
+    parser = argparse.ArgumentParser(
+        prog="twilio-warehouse simulate", description="A simulated Twilio on 127.0.0.1."
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 (default): a free one")
+    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--days", type=int, default=35)
+    parser.add_argument("--accounts", type=int, default=3, help="main and sub-accounts together")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--until", type=datetime.fromisoformat, help="the world's present, ISO")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="added to every answer")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end with the program that started it"
+    )
+    options = parser.parse_args(arguments)
+    until = options.until or default_until()
+    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until.astimezone(UTC)
+    world = World(
+        WorldConfig(options.messages, options.days, options.accounts, options.seed, until)
+    )
+    simulator = Simulator(world, latency=options.latency_ms / 1000)
+    listener = socket.create_server(("127.0.0.1", options.port), backlog=512)
+    key, secret = world.api_key
+    print(
+        json.dumps(
+            {
+                "url": f"http://127.0.0.1:{listener.getsockname()[1]}",
+                "account_sid": world.main.sid,
+                "auth_token": world.main.auth_token,
+                "api_key": key,
+                "api_secret": secret,
+                "now": until.isoformat(),
+            }
+        ),
+        flush=True,
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(simulator.app(), log_level="warning", access_log=False, lifespan="off")
+    )
+    if options.until_stdin_closes:
+
+        def end_with_stdin() -> None:
+            sys.stdin.buffer.read()
+            server.should_exit = True
+
+        threading.Thread(target=end_with_stdin, daemon=True).start()
+    server.run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+{{ config(materialized='table') }}
+
+with
+
+changed_messages as (
+
+    -- the same moment and time zone as in marts.messages
+    select (coalesce(sent_at, created_at) at time zone '{{ var("timezone") }}')::date as message_date
+    from {{ source('lake', 'changed_messages') }}
+
+),
+
+changed_extractions as (
+
+    select
+        (window_start at time zone '{{ var("timezone") }}')::date as first_date,
+        (window_end at time zone '{{ var("timezone") }}')::date as last_date
+    from {{ source('lake', 'changed_extractions') }}
+    where dataset in ('messages', 'unsent_messages')
+
+),
+
+dates_read as (
+
+    select unnest(generate_series(first_date, last_date, interval 1 day))::date as message_date
+    from changed_extractions
+
+)
+
+select message_date from changed_messages
+union
+select message_date from dates_read

@@ -1,0 +1,39 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where message_date in (select message_date from {{ ref('int_touched_dates') }}){% endif %}"
+) }}
+
+with
+
+messages as (
+
+    select * from {{ ref('int_messages_settled') }}
+    {% if is_incremental() %}
+        where message_date in (select message_date from {{ ref('int_touched_dates') }})
+    {% endif %}
+
+)
+
+select
+    message_date,
+    message_hour,
+    utc_offset,
+    hour_started_at,
+    account_sid,
+    channel,
+    direction,
+    max(currency) as currency,
+    count(*) as message_count,
+    coalesce(sum(segment_count), 0)::bigint as segment_count,
+    coalesce(sum(media_count), 0)::bigint as media_count,
+    count(*) filter (where is_attempted) as attempted_count,
+    count(*) filter (where is_delivered) as delivered_count,
+    count(*) filter (where is_failed) as failed_count,
+    sum(message_cost)::decimal(18, 6) as message_cost,
+    count(*) filter (where message_cost is null) as unpriced_count,
+    count(*) filter (where not is_settled) as unsettled_count
+
+from messages
+group by all
