@@ -119,11 +119,13 @@ def _use(server: Any, root: Path, days: int) -> None:
     for name in [name for name in os.environ if name.startswith(("TWILIO_", "WAREHOUSE_"))]:
         if name not in ("WAREHOUSE_TIMEZONE", "WAREHOUSE_LANGUAGE", "WAREHOUSE_CONCURRENCY"):
             del os.environ[name]
+    prefect_home = root / "prefect"
+    prefect_home.mkdir(parents=True)  # Prefect's own server does not make it
     os.environ.update(
         TWILIO_ACCOUNT_SID=server.account_sid,
         TWILIO_AUTH_TOKEN=server.auth_token,
         TWILIO_API_BASE_URL=server.url,
         WAREHOUSE_DATA_ROOT=str(root),
         WAREHOUSE_INITIAL_DAYS=str(days),
-        PREFECT_HOME=str((root / "prefect").absolute()),
+        PREFECT_HOME=str(prefect_home),
     )

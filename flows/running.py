@@ -23,7 +23,8 @@ def run_flow(name: str, **parameters: Any) -> Summary:
         "DO_NOT_TRACK": "1",
         # The command prints each error once, without a traceback.
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        # Its first start on a slow disk, with the migrations of its database, takes a while.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     }.items():
         os.environ.setdefault(variable, value)
     flow = getattr(importlib.import_module(f"flows.{name}"), name)

@@ -133,10 +133,12 @@ class Connection:
         self._client = Client(
             user,
             password,
-            settings.account_sid,
-            settings.region,
-            settings.edge,
-            _HttpClient(settings.api_base_url),
+            account_sid=settings.account_sid,
+            region=settings.region,
+            edge=settings.edge,
+            # Twilio's client would otherwise look into the environment itself.
+            environment={},
+            http_client=_HttpClient(settings.api_base_url),
         )
         self._attempts = attempts
         self._concurrency = settings.concurrency
