@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_touched_dates') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
