@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from simulator.process import running
 from simulator.world import WorldConfig
 
@@ -97,6 +98,15 @@ class _Watch(threading.Thread):
         self.peak = max(self.peak, resident)
 
 
+def prepare_prefect(environment: dict[str, str]) -> None:
+    """Make the database Prefect keeps on this machine, as any earlier run would have."""
+    Path(environment["PREFECT_HOME"]).mkdir()
+    subprocess.run(
+        [Path(sys.executable).with_name("prefect"), "server", "database", "upgrade", "-y"],
+        env=environment, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
 def main() -> None:
     """Measure and print; with --write also keep the page."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -126,6 +136,7 @@ def main() -> None:
                 "PREFECT_HOME": str(folder / "prefect"),
             }
             python = sys.executable
+            prepare_prefect(environment)
             since = f"{now - timedelta(days=options.days):%Y-%m-%d}"
             jobs = {
                 "backfill": [python, "-m", "bench.ours", "backfill", now.isoformat(), since],

@@ -25,6 +25,7 @@ from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
+from flows.cores import on_a_core
 from flows.datasets import PAGE_SIZE, Dataset
 from flows.errors import TwilioError
 from flows.settings import Settings
@@ -177,7 +178,7 @@ class Connection:
         def ask() -> Page:
             content = self._ask_once(account_sid, uri, parameters)
             try:
-                return decode_page(content, dataset.shape)
+                return on_a_core(decode_page, content, dataset.shape)
             except ValueError as error:
                 raise _Unavailable(f"Twilio's answer was broken: {error}") from error
 

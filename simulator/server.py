@@ -236,9 +236,7 @@ class Simulator:
         resource = f"/{period}" if period else ""
         contents = [
             wire.render(
-                usage.record(
-                    self.world, account.sid, category, begin, end, entry, self.view.now, resource
-                )
+                usage.record(account.sid, category, begin, end, entry, self.view.now, resource)
             )
             for begin, end in spans
             for category, entry in sorted(self._sum(owners, begin, end).items())

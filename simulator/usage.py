@@ -47,7 +47,67 @@ _UNITS = {
     "a2p-registration-fees": ("registrations", "registrations"),
 }  # fmt: skip
 # Categories of other products: Twilio lists them with zeros.
-IDLE = ["amazon-polly", "answering-machine-detection", "authy-authentications", "authy-calls-outbound", "authy-sms-outbound", "autopilot", "calleridlookups", "calls-client", "calls-sip", "calls-text-to-speech", "carrier-lookups", "conversations", "conversations-api-requests", "email", "events", "flex", "flex-usage", "functions", "group-rooms", "ip-messaging", "marketplace", "mediastorage", "monitor", "monitor-reads", "notify", "number-format-lookups", "pchat", "pchat-messages", "pfax", "phonenumbers-mobile", "phonenumbers-tollfree", "premiumsupport", "programmablevoiceconn-sip", "proxy", "pv", "pv-rooms", "recordingstorage", "shortcodes", "sip-secure-media", "sms-inbound-shortcode", "sms-outbound-shortcode", "speech-recognition", "sync", "sync-actions", "taskrouter-tasks", "transcriptions", "trunking-origination", "trunking-termination", "turnmegabytes", "twiml", "verify-totp", "video-recordings", "virtual-agent", "voice-insights", "wds", "wireless", "wireless-data", "wireless-sms-africa", "wireless-usage"]
+IDLE = [
+    "amazon-polly",
+    "answering-machine-detection",
+    "authy-authentications",
+    "authy-calls-outbound",
+    "authy-sms-outbound",
+    "autopilot",
+    "calleridlookups",
+    "calls-client",
+    "calls-sip",
+    "calls-text-to-speech",
+    "carrier-lookups",
+    "conversations",
+    "conversations-api-requests",
+    "email",
+    "events",
+    "flex",
+    "flex-usage",
+    "functions",
+    "group-rooms",
+    "ip-messaging",
+    "marketplace",
+    "mediastorage",
+    "monitor",
+    "monitor-reads",
+    "notify",
+    "number-format-lookups",
+    "pchat",
+    "pchat-messages",
+    "pfax",
+    "phonenumbers-mobile",
+    "phonenumbers-tollfree",
+    "premiumsupport",
+    "programmablevoiceconn-sip",
+    "proxy",
+    "pv",
+    "pv-rooms",
+    "recordingstorage",
+    "shortcodes",
+    "sip-secure-media",
+    "sms-inbound-shortcode",
+    "sms-outbound-shortcode",
+    "speech-recognition",
+    "sync",
+    "sync-actions",
+    "taskrouter-tasks",
+    "transcriptions",
+    "trunking-origination",
+    "trunking-termination",
+    "turnmegabytes",
+    "twiml",
+    "verify-totp",
+    "video-recordings",
+    "virtual-agent",
+    "voice-insights",
+    "wds",
+    "wireless",
+    "wireless-data",
+    "wireless-sms-africa",
+    "wireless-usage",
+]
 
 
 @dataclass
@@ -137,7 +197,7 @@ def _other_products(world: World, now: int, ledger: Ledger) -> None:
 
 
 def record(
-    world: World, account_sid: str, category: str, first: date, last: date, entry: Amounts, now: int,
+    account_sid: str, category: str, first: date, last: date, entry: Amounts, now: int,
     resource: str,
 ) -> dict[str, Any]:  # fmt: skip
     """A usage record; prices are positive and currencies lower case, unlike a message's."""
@@ -160,7 +220,7 @@ def record(
         "price_unit": "usd",
         "start_date": f"{first}",
         "subresource_uris": {
-            name: f"{uri}/{''.join(word.title() for word in name.split('_'))}.json?Category={category}"
+            name: f"{uri}/{name.title().replace('_', '')}.json?Category={category}"
             for name in names
         },
         "uri": f"{uri}{resource}.json?{query}",

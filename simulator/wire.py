@@ -1,4 +1,4 @@
-"""Records as Twilio writes them (twilio.com/docs/messaging/api/message-resource and its siblings)."""
+"""Records as Twilio writes them (twilio.com/docs/messaging/api/message-resource and others)."""
 
 from __future__ import annotations
 

@@ -281,7 +281,7 @@ def _message(
     return Message(
         prefix + hexadecimal, account, direction, channel, own, other, shown_country, service_sid,
         body, media_count, segment_count, created, sent, steps, error_code, charge, priced,
-        draw() < 0.95, draw() < 0.004,
+        draw() < 0.95, draw() < 0.0002,
     )  # fmt: skip
 
 
@@ -298,7 +298,7 @@ def _inbound(
     return Message(
         sid, account, "inbound", channel, other, own, country, None, body, media_count, 1, created,
         created, steps, None, charge, created + 30 + int(draw() * 900), draw() < 0.95,
-        draw() < 0.004,
+        draw() < 0.0002,
     )  # fmt: skip
 
 

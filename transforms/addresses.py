@@ -93,4 +93,4 @@ def _country_of_number(number: str) -> str | None:
     parsed = phonenumbers.parse(number)
     region = phonenumbers.region_code_for_number(parsed)
     # A number of a range not known to be in use belongs to the code's main country.
-    return str(region or phonenumbers.region_code_for_country_code(parsed.country_code))
+    return str(region or phonenumbers.region_code_for_country_code(parsed.country_code or 0))

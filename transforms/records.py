@@ -7,11 +7,13 @@ refuses (a value of another JSON type than Twilio documents) is read record by r
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
@@ -100,13 +102,9 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
         return _decode_page_by_record(content, shape)
     names = [field.name for field in structs.type]
     values = dict(zip(names, structs.flatten(), strict=True))
-    unknown = set(names) - set(shape.kept) - set(shape.ignored)
     columns = [values[name].cast(pa.string()) for name in shape.kept]
-    columns.append(
-        pa.array(_extras(orjson.loads(content)[shape.list_key], shape), pa.string())
-        if unknown
-        else pa.nulls(len(structs), pa.string())
-    )
+    unknown = [values[name] for name in set(names) - {*shape.kept, *shape.ignored}]
+    columns.append(_extra_column(content, unknown, len(structs), shape))
     return Page(
         pa.Table.from_arrays(columns, schema=shape.columns), table["next_page_uri"][0].as_py()
     )
@@ -220,6 +218,20 @@ def _decode_page_by_record(content: bytes, shape: RecordShape) -> Page:
     return Page(
         decode_records(records, shape), next_page_uri if isinstance(next_page_uri, str) else None
     )
+
+
+def _extra_column(
+    content: bytes, unknown: Sequence[pa.Array], length: int, shape: RecordShape
+) -> pa.Array:
+    """JSON of the unknown fields of the records that have any, from the page itself: what Arrow
+    inferred of them may not be what was written."""
+    extras: list[str | None] = [None] * length
+    if unknown:
+        records = orjson.loads(content)[shape.list_key]
+        has_extra = functools.reduce(pc.or_, (pc.is_valid(values) for values in unknown))
+        for position in np.flatnonzero(has_extra.to_numpy(zero_copy_only=False)):
+            extras[position] = next(iter(_extras([records[position]], shape)))
+    return pa.array(extras, pa.string())
 
 
 def _extras(records: Iterable[dict[str, Any]], shape: RecordShape) -> Iterable[str | None]:

@@ -1,8 +1,9 @@
 """Decoded pages to rows of the lake, in bounded memory.
 
 Pages of all windows come together in one `Intake`. Whenever enough of them wait, the thread that
-brought the last one normalizes them (so that it cannot fetch meanwhile: back-pressure) and puts
-the rows aside on disk by partition. `normalize` then merges partition by partition into the lake.
+brought the last one waits for them to be normalized (so that it cannot fetch meanwhile:
+back-pressure); the rows are put aside on disk by partition. `normalize` then merges them, partition
+by partition, into the lake.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pyarrow.feather as feather
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from flows.cores import CORES, on_a_core
 from flows.datasets import DATASETS
 from flows.lake import Transaction, split_by_partition
 from flows.run import Run
@@ -39,7 +41,6 @@ from transforms.tables import (
 from transforms.windows import Window
 
 _RECORDS_AT_ONCE = 16_000
-_WRITERS = 2
 
 
 class Intake:
@@ -51,8 +52,6 @@ class Intake:
         self._waiting: dict[str, list[tuple[int, Window, pa.Table]]] = defaultdict(list)
         self._sequence = 0
         self._lock = threading.Lock()
-        # Normalizing needs memory for all records at once: not more than a core can use.
-        self._busy = threading.Semaphore(_WRITERS)
         self.parts: dict[tuple[str, str], list[Path]] = defaultdict(list)
         self.rejects: list[pa.Table] = []
         shutil.rmtree(folder, ignore_errors=True)
@@ -67,14 +66,14 @@ class Intake:
             if sum(page.num_rows for _, _, page in waiting) < _RECORDS_AT_ONCE:
                 return
             del self._waiting[window.dataset]
-        self._normalize(window.dataset, waiting)
+        on_a_core(self._normalize, window.dataset, waiting)
 
     def flush(self) -> None:
         """Normalize what still waits."""
         with self._lock:
             waiting, self._waiting = self._waiting, defaultdict(list)
         for dataset, pages in waiting.items():
-            self._normalize(dataset, pages)
+            on_a_core(self._normalize, dataset, pages)
 
     def close(self) -> None:
         """Delete what was put aside."""
@@ -82,26 +81,25 @@ class Intake:
 
     def _normalize(self, name: str, pages: list[tuple[int, Window, pa.Table]]) -> None:
         dataset = DATASETS[name]
-        with self._busy:
-            records = pa.concat_tables([page for _, _, page in pages])
-            normalized = dataset.normalize(records, self._run.now, self._run.settings)
-            # The frame's index still says which record a row was.
-            lengths = [page.num_rows for _, _, page in pages]
-            page_of_record = np.repeat(np.arange(len(pages)), lengths)
-            page_of_row = page_of_record[normalized.rows.index.to_numpy()]
-            rows = conform(dataset.table, normalized.rows)
-            sequences = np.array([sequence for sequence, _, _ in pages], dtype="int64")
-            rows = rows.append_column(SEQUENCE, pa.array(sequences[page_of_row]))
-            if dataset.belongs is not None:
-                starts = np.array([_naive(window.start) for _, window, _ in pages])[page_of_row]
-                ends = np.array([_naive(window.end) for _, window, _ in pages])[page_of_row]
-                rows = rows.filter(dataset.belongs(rows, _instants(starts), _instants(ends)))
-            for partition, part in split_by_partition(dataset.table, rows):
-                self._put_aside(dataset.table, partition, part)
-            if len(normalized.rejects):
-                asked = [window.account_sid for _, window, _ in pages]
-                positions = page_of_record[normalized.rejects.index.to_numpy()]
-                self._reject(name, [asked[page] for page in positions], normalized.rejects)
+        records = pa.concat_tables([page for _, _, page in pages])
+        normalized = dataset.normalize(records, self._run.now, self._run.settings)
+        # The frame's index still says which record a row was.
+        lengths = [page.num_rows for _, _, page in pages]
+        page_of_record = np.repeat(np.arange(len(pages)), lengths)
+        page_of_row = page_of_record[normalized.rows.index.to_numpy()]
+        rows = conform(dataset.table, normalized.rows)
+        sequences = np.array([sequence for sequence, _, _ in pages], dtype="int64")
+        rows = rows.append_column(SEQUENCE, pa.array(sequences[page_of_row]))
+        if dataset.belongs is not None:
+            starts = np.array([_naive(window.start) for _, window, _ in pages])[page_of_row]
+            ends = np.array([_naive(window.end) for _, window, _ in pages])[page_of_row]
+            rows = rows.filter(dataset.belongs(rows, _instants(starts), _instants(ends)))
+        for partition, part in split_by_partition(dataset.table, rows):
+            self._put_aside(dataset.table, partition, part)
+        if len(normalized.rejects):
+            asked = [window.account_sid for _, window, _ in pages]
+            positions = page_of_record[normalized.rejects.index.to_numpy()]
+            self._reject(name, [asked[page] for page in positions], normalized.rejects)
 
     def _put_aside(self, table: Table, partition: str, rows: pa.Table) -> None:
         with self._lock:
@@ -135,7 +133,7 @@ def normalize(run: Run, intake: Intake) -> None:
             (name, partition), parts = job
             return _merge_partition(transaction, TABLES[name], partition, parts)
 
-        with ThreadPoolExecutor(_WRITERS) as pool:
+        with ThreadPoolExecutor(CORES) as pool:
             changes = [rows for rows in pool.map(merge, intake.parts.items()) if rows is not None]
         if changes:
             transaction.append(MESSAGE_CHANGES, pa.concat_tables(changes))

@@ -104,9 +104,7 @@ def test_a_row_remembers_when_it_was_first_seen_and_last_changed() -> None:
 def test_a_redaction_is_a_change_and_is_never_undone() -> None:
     redacted = merge_messages(held({"body": "hello"}), seen({"body": "", "body_length": 0}))
     assert redacted.changes.to_pylist()[0]["field"] == "redaction"
-    again = merge_messages(
-        redacted.rows, seen({"body": "hello", "updated_at": after(9)}, run=2)
-    )
+    again = merge_messages(redacted.rows, seen({"body": "hello", "updated_at": after(9)}, run=2))
     row = only(again.rows)
     assert (row["body"], row["body_length"], row["body_encoding"]) == (None, 0, None)
 

@@ -5,7 +5,9 @@ with
 changed_messages as (
 
     -- the same moment and time zone as in marts.messages
-    select (coalesce(sent_at, created_at) at time zone '{{ var("timezone") }}')::date as message_date
+    select
+        (coalesce(sent_at, created_at) at time zone '{{ var("timezone") }}')::date
+            as message_date
     from {{ source('lake', 'changed_messages') }}
 
 ),

@@ -1,0 +1,24 @@
+"""Work for the processor, done by as many threads as there are cores.
+
+Many threads wait for Twilio; if each of them also decoded and normalized, each would keep memory
+of its own for it and they would only disturb one another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+CORES = os.cpu_count() or 1
+_pool = ThreadPoolExecutor(CORES, thread_name_prefix="core")
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def on_a_core(
+    call: Callable[_Given, _Result], *args: _Given.args, **kwargs: _Given.kwargs
+) -> _Result:
+    """The call's result, once a core had time for it. Never call it from within such a call."""
+    return _pool.submit(call, *args, **kwargs).result()
