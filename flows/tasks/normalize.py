@@ -143,6 +143,8 @@ def normalize(run: Run, intake: Intake) -> None:
             transaction.append(REJECTS, _new_rejects(run, rejects))
         transaction.append(EXTRACTIONS, run.take_ledger())
     intake.close()
+    # What Arrow keeps for later would be missing to the models.
+    pa.default_memory_pool().release_unused()
 
 
 def _merge_partition(

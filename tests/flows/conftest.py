@@ -1,0 +1,151 @@
+"""A simulated account, and a warehouse of it that flows are run on, in a real Prefect."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+from simulator.process import Server, running
+from simulator.truth import expected_reports
+from simulator.world import World, WorldConfig
+
+# The clocks of Madrid change on 25 October 2026, within the 35 days before.
+NOW = datetime(2026, 11, 10, 6, tzinfo=UTC)
+DAYS = 35
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """One temporary Prefect server for all flows of the tests."""
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+@dataclass
+class Warehouse:
+    """A data root and the settings its flows run with."""
+
+    root: Path
+    server: Server
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables a process needs to work on it."""
+        return {
+            "TWILIO_ACCOUNT_SID": self.server.account_sid,
+            "TWILIO_AUTH_TOKEN": self.server.auth_token,
+            "TWILIO_API_BASE_URL": self.server.url,
+            "WAREHOUSE_DATA_ROOT": str(self.root),
+            "WAREHOUSE_INITIAL_DAYS": str(DAYS),
+            **self.settings,
+        }
+
+    @contextmanager
+    def active(self, **settings: str) -> Iterator[None]:
+        """These settings in the environment, and some more."""
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TWILIO_", "WAREHOUSE_"))
+        }
+        with patch.dict(os.environ, {**clean, **self.environment, **settings}, clear=True):
+            yield
+
+    def run(self, flow: str, settings: dict[str, str] | None = None, **parameters: Any) -> Any:
+        """Run a flow."""
+        with self.active(**(settings or {})):
+            return getattr(importlib.import_module(f"flows.{flow}"), flow)(**parameters)
+
+    def report(self, name: str) -> list[dict[str, str]]:
+        """A report's rows as they are in its CSV."""
+        with (self.root / "reports" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def reports(self) -> dict[str, bytes]:
+        """Every CSV, byte by byte."""
+        return {path.name: path.read_bytes() for path in (self.root / "reports").glob("*.csv")}
+
+
+def assert_equal_to_truth(
+    warehouse: Warehouse, world: World, now: datetime, read_since: datetime, timezone: str = "UTC"
+) -> None:
+    """Every cell of every report is what the simulator's own records say."""
+    truth = expected_reports(world, now=now, timezone=timezone, read_since=read_since)
+    for name, expected in truth.items():
+        written = warehouse.report(name)
+        assert expected, f"{name}: the truth has no rows to compare with"
+        assert list(written[0]) == list(expected[0]), name
+        parsed = [
+            {column: parse(cell, row[column]) for column, cell in line.items()}
+            for line, row in zip(written, expected, strict=False)
+        ]
+        for number, (found, wanted) in enumerate(zip(parsed, expected, strict=False)):
+            assert found == wanted, f"{name}, row {number}"
+        assert len(written) == len(expected), name
+
+
+def parse(cell: str, example: Any) -> Any:
+    """A cell as a value of the kind the truth has there."""
+    if cell == "":
+        return None
+    if isinstance(example, bool):
+        return {"true": True, "false": False}[cell]
+    if isinstance(example, int):
+        return int(cell)
+    if isinstance(example, float):
+        return float(cell)
+    if isinstance(example, Decimal):
+        return Decimal(cell)
+    if isinstance(example, datetime):
+        return datetime.fromisoformat(cell)
+    return (
+        cell if example is None or isinstance(example, str) else type(example).fromisoformat(cell)
+    )
+
+
+@pytest.fixture(scope="session")
+def config() -> WorldConfig:
+    """A month of a shop with two branches."""
+    return WorldConfig(messages=20_000, days=DAYS, accounts=3, seed=7, until=NOW)
+
+
+@pytest.fixture(scope="session")
+def world(config: WorldConfig) -> World:
+    """The same world the server shows, for its truth."""
+    return World(config)
+
+
+@pytest.fixture(scope="session")
+def account(config: WorldConfig) -> Iterator[Server]:
+    """A simulator showing the world at NOW."""
+    with running(config) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def first_day() -> datetime:
+    """The midnight from which the first run reads."""
+    return NOW.replace(hour=0) - timedelta(days=DAYS)
+
+
+@pytest.fixture(scope="session")
+def warehouse(
+    tmp_path_factory: pytest.TempPathFactory, account: Server, prefect_server: None
+) -> Warehouse:
+    """A warehouse after its first daily run."""
+    built = Warehouse(tmp_path_factory.mktemp("warehouse"), account)
+    built.run("daily", now=NOW)
+    return built
