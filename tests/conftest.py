@@ -6,6 +6,11 @@ import os
 
 import pytest
 
+# Before Prefect is imported: its server asks nobody outside, and waits for a slow machine.
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path):

@@ -133,10 +133,13 @@ def _newest(observations: pa.Table) -> pa.Table:
     is_last = np.ones(len(sids), dtype=bool)
     is_last[:-1] = pc.not_equal(sids[:-1], sids[1:]).to_numpy(zero_copy_only=False)
     newest = ordered.filter(pa.array(is_last))
-    first_seen = ordered.group_by("message_sid", use_threads=False).aggregate(
+    groups = ordered.group_by("message_sid").aggregate(
         [("first_seen_at", "min"), ("is_opt_out_request", "max")]
     )
-    # Both are ordered by SID, so they align row by row.
+    # Groups come in no order.
+    first_seen = groups.take(
+        pc.index_in(newest["message_sid"], groups["message_sid"].combine_chunks())
+    )
     newest = newest.set_column(
         newest.schema.get_field_index("first_seen_at"),
         MESSAGES.schema.field("first_seen_at"),

@@ -114,6 +114,24 @@ def test_what_was_not_seen_stays() -> None:
     assert sorted(merged.rows["message_sid"].to_pylist()) == ["SM1", "SM2"]
 
 
+def test_of_many_messages_each_keeps_what_is_its_own() -> None:
+    rows = [
+        {
+            "message_sid": f"SM{number * 7919 % 1000:03d}",
+            "first_seen_at": after(number),
+            "last_seen_at": after(number),
+            "is_opt_out_request": number % 7 == 0,
+            "status": f"status {number}",
+        }
+        for number in range(1000)
+    ]
+    before = held(*rows)
+    again = [{key: value for key, value in row.items() if "seen" not in key} for row in rows]
+    merged = merge_messages(before, seen(*again))
+    assert merged.rows.sort_by("message_sid").equals(before.sort_by("message_sid"))
+    assert merged.changes.num_rows == 0
+
+
 observations = st.lists(
     st.fixed_dictionaries(
         {
