@@ -41,7 +41,7 @@ docs: setup
 test-tools: $(UV)
 	npm install --silent --ignore-scripts --no-save --prefix .tools @twilio/cli-core@9.0.0
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .tools/duckdb-1.1.3
-	$(UV) pip install --quiet --python .tools/duckdb-1.1.3 duckdb==1.1.3
+	$(UV) pip install --quiet --python .tools/duckdb-1.1.3 duckdb==1.1.3 pytz
 
 clean:
 	rm -rf .venv .tools data/demo data/build

@@ -96,8 +96,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        text = value.replace(tzinfo=None).isoformat(sep=" ")
-        return text if value.tzinfo is None else f"{text}+00"
+        return value.replace(tzinfo=None).isoformat(sep=" ")
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, date):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -29,22 +30,37 @@ def earliest_readable(now: datetime) -> datetime:
     return midnight((now - RETENTION).date())
 
 
-def start_of_daily(now: datetime, covered_until: datetime | None, initial_days: int) -> datetime:
-    """Where a daily run begins to read: `covered_until` is the end of what was read without a gap,
-    None when nothing was."""
-    if covered_until is None:
+@dataclass(frozen=True)
+class Coverage:
+    """The newest unbroken stretch of time that was read well, UTC."""
+
+    start: datetime
+    end: datetime
+
+
+def start_of_daily(now: datetime, coverage: Coverage | None, initial_days: int) -> datetime:
+    """Where a daily run begins to read: `coverage` is what was read before, None for nothing."""
+    if coverage is None:
         start = midnight((now - timedelta(days=initial_days)).date())
     else:
-        start = midnight((min(covered_until, now) - LOOK_BACK).date())
+        look_back = midnight((min(coverage.end, now) - LOOK_BACK).date())
+        start = max(look_back, coverage.start)
     return max(start, earliest_readable(now))
 
 
-def covered_until(ledger: pa.Table, account_sid: str) -> datetime | None:
-    """The end of the newest message window that was read well; None when there is none."""
+def newest_coverage(ledger: pa.Table, account_sid: str) -> Coverage | None:
+    """What was read of an account's messages without a gap until the newest window's end."""
     windows = _read_well(ledger)
-    ends = windows.filter(pc.equal(windows["account_sid"], account_sid))["window_end"]
-    newest: datetime | None = pc.max(ends).as_py()
-    return newest
+    windows = windows.filter(pc.equal(windows["account_sid"], account_sid))
+    coverage: Coverage | None = None
+    for start, end in sorted(
+        zip(windows["window_start"].to_pylist(), windows["window_end"].to_pylist(), strict=True)
+    ):
+        if coverage is None or start > coverage.end:
+            coverage = Coverage(start, end)
+        else:
+            coverage = Coverage(coverage.start, max(coverage.end, end))
+    return coverage
 
 
 def unread_windows(ledger: pa.Table) -> list[Window]:

@@ -12,8 +12,8 @@ from prefect.cache_policies import NO_CACHE
 from flows.errors import WrongUseError
 from flows.run import Run
 from transforms.refresh import (
-    covered_until,
     earliest_readable,
+    newest_coverage,
     plan_messages,
     plan_triggers,
     plan_unsent,
@@ -32,7 +32,7 @@ def plan_daily(run: Run, accounts: list[str]) -> list[Window]:
     earliest = earliest_readable(run.now)
     starts = {
         account_sid: start_of_daily(
-            run.now, covered_until(ledger, account_sid), run.settings.initial_days
+            run.now, newest_coverage(ledger, account_sid), run.settings.initial_days
         )
         for account_sid in accounts
     }

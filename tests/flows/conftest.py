@@ -110,7 +110,7 @@ def parse(cell: str, example: Any) -> Any:
     if isinstance(example, Decimal):
         return Decimal(cell)
     if isinstance(example, datetime):
-        return datetime.fromisoformat(cell)
+        return datetime.fromisoformat(cell).replace(tzinfo=example.tzinfo)
     return (
         cell if example is None or isinstance(example, str) else type(example).fromisoformat(cell)
     )

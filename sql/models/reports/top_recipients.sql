@@ -67,7 +67,7 @@ select
     message_cost,
     reply_count,
     currency,
-    last_message_at
+    last_message_at at time zone 'UTC' as last_message_at
 
 from recipients_ranked
 where recipient_rank <= 100
