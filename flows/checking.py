@@ -62,8 +62,8 @@ def check_twilio(settings: Settings) -> Check:
     account = _try(
         check, f"account {sid} at {connection.host}", lambda: _describe(connection.account())
     )
-    if account is None and check.steps[-1].detail.startswith(connection.host):
-        return check  # no answer at all: nothing else can work
+    if account is None and not connection.uses_api_key:
+        return check  # nothing else can work; a key may lack just this permission
     if connection.uses_api_key:
         check.steps.append(Step("sub-accounts", True, "an API key reaches one account alone"))
     else:
@@ -94,6 +94,17 @@ def _count(connection: Connection, dataset: Dataset, window: Window, noun: str) 
     more = " or more" if page.next_page_uri else ""
     count = page.records.num_rows
     return f"{count:,}{more} {noun}{'' if count == 1 else 's'}"
+
+
+def _count_usage(connection: Connection, window: Window) -> str:
+    try:
+        return _count(connection, USAGE, window, "usage record")
+    except TwilioError as error:
+        # Accounts without any usage are answered with 404
+        # (github.com/twilio/twilio-python/issues/787).
+        if error.outcome != "not_found":
+            raise
+        return "none yet"
 
 
 def _read_last(connection: Connection, check: Check, window: Window) -> str:

@@ -274,12 +274,21 @@ def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
     if not rows:
         _say(f"{title}: nothing")
         return
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False)
     for name in rows[0]:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=True)
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+        table.add_row(*(_short(value) for value in row.values()))
+    # Wider than an 80-column pipe: a table that is cut in every cell says nothing.
+    console = Console()
+    Console(width=max(console.width, 160) if not console.is_terminal else None).print(table)
+
+
+def _short(value: Any) -> str:
+    """A cell: an account's identifier is told apart by its last characters."""
+    text = "" if value is None else str(value)
+    is_account = len(text) == 34 and text.startswith("AC")
+    return f"AC…{text[-4:]}" if is_account else text
 
 
 if __name__ == "__main__":

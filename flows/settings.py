@@ -200,8 +200,17 @@ def read_settings(**changes: Any) -> Settings:
     try:
         return Settings(**changes)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
+        lines = []
+        for problem in error.errors(include_input=False, include_url=False):
+            name = str(problem["loc"][0]) if problem["loc"] else ""
+            said = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{variable_of(name)}: {said}" if name else said)
         raise WrongUseError("Wrong settings. " + "; ".join(lines)) from None
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting, by its name or already the variable's."""
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return name
+    return str(field.validation_alias or f"WAREHOUSE_{name.upper()}")

@@ -48,8 +48,8 @@ def report(
             f"Unknown format {', '.join(unknown)}: choose from {', '.join(FORMATS)}."
         )
     folder = settings.reports if output is None else output
-    folder.mkdir(parents=True, exist_ok=True)
     with open_published(settings) as connection:
+        folder.mkdir(parents=True, exist_ok=True)
         names = [
             name
             for (name,) in connection.execute(
