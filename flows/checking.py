@@ -69,7 +69,7 @@ def check_twilio(settings: Settings) -> Check:
     else:
         _try(check, "sub-accounts", lambda: _count(connection, ACCOUNT_LIST, today, "account"))
     _try(check, "messages of today", lambda: _count(connection, MESSAGES_SENT, today, "message"))
-    _try(check, "usage of yesterday", lambda: _count(connection, USAGE, yesterday, "usage record"))
+    _try(check, "usage of yesterday", lambda: _count_usage(connection, yesterday))
     _try(check, "usage triggers", lambda: _count(connection, TRIGGERS, today, "trigger"))
     _try(check, "last messages", lambda: _read_last(connection, check, today))
     return check

@@ -281,7 +281,7 @@ def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
         table.add_row(*(_short(value) for value in row.values()))
     # Wider than an 80-column pipe: a table that is cut in every cell says nothing.
     console = Console()
-    Console(width=max(console.width, 160) if not console.is_terminal else None).print(table)
+    Console(width=max(console.width, 120) if not console.is_terminal else None).print(table)
 
 
 def _short(value: Any) -> str:

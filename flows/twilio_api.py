@@ -90,11 +90,16 @@ class ConcurrencyLimit:
         self._condition = threading.Condition()
         self._lowered_at = 0.0
 
+    @property
+    def allowed(self) -> int:
+        """How many requests may be in flight now."""
+        return max(1, int(self._limit))
+
     @contextmanager
     def slot(self) -> Iterator[None]:
         """Wait for a place among the requests in flight, and hold it."""
         with self._condition:
-            self._condition.wait_for(lambda: self._in_flight < max(1, int(self._limit)))
+            self._condition.wait_for(lambda: self._in_flight < self.allowed)
             self._in_flight += 1
         try:
             yield
