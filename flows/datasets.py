@@ -39,6 +39,7 @@ class Dataset:
         parameters: the query of a window's first page.
         normalize: decoded records, the run's clock and the settings to rows.
         belongs: which rows are of their window, given each row's window start and end; None: all.
+        wanted: which decoded records are needed at all, for a list that has no filter; None: all.
         ordered_by: for a list without a filter, the fields of the instant by which it is ordered,
             newest first: reading stops once that lies before the window.
     """
@@ -50,6 +51,7 @@ class Dataset:
     parameters: Callable[[Window], dict[str, str]]
     normalize: Callable[[pa.Table, datetime, Settings], Normalized]
     belongs: Callable[[pa.Table, pa.Array, pa.Array], pa.ChunkedArray] | None = None
+    wanted: Callable[[pa.Table], pa.Array] | None = None
     ordered_by: tuple[str, ...] = ()
 
 
@@ -112,6 +114,7 @@ MESSAGES_UNSENT = Dataset(
     parameters=lambda window: {},
     normalize=_normalize_messages,
     belongs=_is_unsent_between,
+    wanted=lambda records: pc.equal(pc.fill_null(records["date_sent"], ""), ""),
     ordered_by=("date_sent", "date_created"),
 )
 USAGE = Dataset(

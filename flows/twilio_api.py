@@ -52,6 +52,12 @@ class _HttpClient(HttpClient):  # type: ignore[misc]
         super().__init__(None, False, None)
         self._base_url = base_url.rstrip("/")
         self._session = requests.Session()
+        # Proxies and certificates of the environment, looked up once and not for every request.
+        found = self._session.merge_environment_settings(
+            base_url or "https://api.twilio.com", {}, None, None, None
+        )
+        self._session.proxies, self._session.verify = found["proxies"], found["verify"]
+        self._session.trust_env = False
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=1000)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, adapter)

@@ -87,7 +87,10 @@ def extract(window: Window, run: Run, sink: Sink) -> None:
             page_count += 1
             record_count += page.records.num_rows
             progress.page(page.records.num_rows)
-            sink(window, page.records)
+            wanted = page.records
+            if dataset.wanted is not None:
+                wanted = wanted.filter(dataset.wanted(wanted))
+            sink(window, wanted)
             if dataset.ordered_by:
                 reached = last_instant(page, dataset.ordered_by) or reached
                 if reached < window.start:

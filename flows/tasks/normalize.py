@@ -59,6 +59,8 @@ class Intake:
 
     def add(self, window: Window, records: pa.Table) -> None:
         """Take one page of a window; may take the time to normalize those that wait."""
+        if not records.num_rows:
+            return
         with self._lock:
             self._sequence += 1
             waiting = self._waiting[window.dataset]
