@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
+
+from flows.running import quiet_prefect
 
 STEPS = ("extract_accounts", "read", "load", "model", "publish", "report")
 
@@ -18,8 +19,7 @@ STEPS = ("extract_accounts", "read", "load", "model", "publish", "report")
 def main() -> None:
     """`python -m bench.ours daily|backfill NOW [SINCE]`."""
     name, now = sys.argv[1], datetime.fromisoformat(sys.argv[2])
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    quiet_prefect()
     started = time.perf_counter()
     module = importlib.import_module(f"flows.{name}")
     steps = {"start of the program": time.perf_counter() - started}

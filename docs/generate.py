@@ -24,8 +24,8 @@ def data_dictionary() -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Made by `make docs` from `transforms/tables.py` and the models' YAML; do not edit. The same",
-        "texts are comments inside `warehouse.duckdb` (`duckdb_columns()`).",
+        "Made by `make docs` from `transforms/tables.py` and the models' YAML; do not edit. The",
+        "same texts are comments inside `warehouse.duckdb` (`duckdb_columns()`).",
         "",
         "Instants are UTC; money is decimal(18,6) with its currency beside it.",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import socket
 import sys
@@ -34,10 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     until = options.until or default_until()
     until = until.replace(tzinfo=UTC) if until.tzinfo is None else until.astimezone(UTC)
+    gc.disable()  # millions of objects that stay: looking through them takes seconds each time
     world = World(
         WorldConfig(options.messages, options.days, options.accounts, options.seed, until)
     )
     simulator = Simulator(world, latency=options.latency_ms / 1000)
+    gc.freeze()
+    gc.enable()
     listener = socket.create_server(("127.0.0.1", options.port), backlog=512)
     key, secret = world.api_key
     print(

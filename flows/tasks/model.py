@@ -16,9 +16,28 @@ from flows.settings import SQL_FOLDER, Settings
 _SHOWN = 5
 
 
+class Prepared:
+    """sql/ as dbt read it; wrapped, or Prefect would look into each of its thousand parts."""
+
+    def __init__(self, manifest: Any) -> None:
+        self.manifest = manifest
+
+
+@task(name="prepare model", cache_policy=NO_CACHE)
+def prepare_model(settings: Settings) -> Prepared:
+    """Import dbt and let it read sql/, while others wait for Twilio; the result is for `model`."""
+    from dbt.cli.main import dbtRunner
+
+    _set_environment(settings)
+    return Prepared(dbtRunner().invoke(["parse", *_options(settings)]).result)
+
+
 @task(name="model", cache_policy=NO_CACHE)
-def model(settings: Settings) -> None:
+def model(settings: Settings, prepared: Prepared | None = None) -> None:
     """Build and test all models in the build file; afterwards its changes count as built.
+
+    Args:
+        prepared: what `prepare_model` gave, if it ran.
 
     Raises:
         ModelError: a model or a test of severity error failed; the message names the first ones.
@@ -26,22 +45,12 @@ def model(settings: Settings) -> None:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    # dbt takes paths that its project files name from the environment only.
-    os.environ["WAREHOUSE_BUILD_FILE"] = str(settings.build_file)
-    os.environ["DBT_TARGET_PATH"] = str(settings.build / "dbt")
-    os.environ["DBT_LOG_PATH"] = str(settings.build / "dbt")
+    _set_environment(settings)
     try:
-        result = dbtRunner().invoke(
-            [
-                "--quiet", "--no-print", "--log-level", "none",
-                "build",
-                "--project-dir", str(SQL_FOLDER),
-                "--profiles-dir", str(SQL_FOLDER),
-                "--vars", json.dumps({"timezone": settings.timezone}),
-                # Unit tests prove the code, not the data: `make test` runs them.
-                "--exclude-resource-type", "unit_test",
-            ]
-        )  # fmt: skip
+        # Unit tests prove the code, not the data: `make test` runs them.
+        result = dbtRunner(manifest=prepared.manifest if prepared else None).invoke(
+            ["build", *_options(settings), "--exclude-resource-type", "unit_test"]
+        )
     finally:
         # dbt would keep the file locked for as long as this process lives.
         DuckDBConnectionManager.close_all_connections()
@@ -49,6 +58,22 @@ def model(settings: Settings) -> None:
         raise ModelError(_what_failed(result))
     with duckdb.connect(str(settings.build_file)) as connection:
         connection.execute("create or replace table pipeline.built as from pipeline.loaded")
+
+
+def _options(settings: Settings) -> list[str]:
+    return [
+        "--quiet", "--no-print", "--log-level", "none",
+        "--project-dir", str(SQL_FOLDER),
+        "--profiles-dir", str(SQL_FOLDER),
+        "--vars", json.dumps({"timezone": settings.timezone}),
+    ]  # fmt: skip
+
+
+def _set_environment(settings: Settings) -> None:
+    """dbt takes paths that its project files name from the environment only."""
+    os.environ["WAREHOUSE_BUILD_FILE"] = str(settings.build_file)
+    os.environ["DBT_TARGET_PATH"] = str(settings.build / "dbt")
+    os.environ["DBT_LOG_PATH"] = str(settings.build / "dbt")
 
 
 def _what_failed(result: Any) -> str:
