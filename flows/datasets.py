@@ -39,7 +39,6 @@ class Dataset:
         parameters: the query of a window's first page.
         normalize: decoded records, the run's clock and the settings to rows.
         belongs: which rows are of their window, given each row's window start and end; None: all.
-        wanted: which decoded records are needed at all, for a list that has no filter; None: all.
         ordered_by: for a list without a filter, the fields of the instant by which it is ordered,
             newest first: reading stops once that lies before the window.
     """
@@ -51,7 +50,6 @@ class Dataset:
     parameters: Callable[[Window], dict[str, str]]
     normalize: Callable[[pa.Table, datetime, Settings], Normalized]
     belongs: Callable[[pa.Table, pa.Array, pa.Array], pa.ChunkedArray] | None = None
-    wanted: Callable[[pa.Table], pa.Array] | None = None
     ordered_by: tuple[str, ...] = ()
 
 
@@ -70,10 +68,9 @@ def _is_sent_between(rows: pa.Table, starts: pa.Array, ends: pa.Array) -> pa.Chu
     return pc.and_(pc.greater_equal(sent_at, starts), pc.less(sent_at, ends))
 
 
-def _is_unsent_between(rows: pa.Table, starts: pa.Array, ends: pa.Array) -> pa.ChunkedArray:
-    created_at = rows["created_at"]
-    between = pc.and_(pc.greater_equal(created_at, starts), pc.less(created_at, ends))
-    return pc.and_(pc.is_null(rows["sent_at"]), between)
+def _is_between(rows: pa.Table, starts: pa.Array, ends: pa.Array) -> pa.ChunkedArray:
+    message_at = pc.coalesce(rows["sent_at"], rows["created_at"])
+    return pc.and_(pc.greater_equal(message_at, starts), pc.less(message_at, ends))
 
 
 def _normalize_messages(records: pa.Table, seen_at: datetime, settings: Settings) -> Normalized:
@@ -113,8 +110,7 @@ MESSAGES_UNSENT = Dataset(
     table=MESSAGES,
     parameters=lambda window: {},
     normalize=_normalize_messages,
-    belongs=_is_unsent_between,
-    wanted=lambda records: pc.equal(pc.fill_null(records["date_sent"], ""), ""),
+    belongs=_is_between,
     ordered_by=("date_sent", "date_created"),
 )
 USAGE = Dataset(

@@ -24,7 +24,12 @@ def read(run: Run, windows: Sequence[Window]) -> None:
     """
     intake = Intake(run, run.settings.build / "intake")
     progress.plan(len(windows))
-    futures = [extract.submit(window, run, intake.add) for window in windows]
-    for future in futures:
-        future.wait()
+    # The scan for messages without date_sent sees the newest ones with it too: the days it
+    # reaches need not be asked for again. So message windows wait for it.
+    later = [window for window in windows if window.dataset == "messages"]
+    sooner = [window for window in windows if window.dataset != "messages"]
+    for group in (sooner, later):
+        futures = [extract.submit(window, run, intake.add) for window in group]
+        for future in futures:
+            future.wait()
     normalize(run, intake)

@@ -51,6 +51,7 @@ class Run:
         self.reject_count = 0
         self.accounts = ACCOUNTS.schema.empty_table()
         self._taken = 0
+        self._scans: list[Window] = []
         self._lock = threading.Lock()
 
     @cached_property
@@ -67,6 +68,20 @@ class Run:
         """Note what came of a window. Any thread may call it."""
         with self._lock:
             self.extractions.append(extraction)
+
+    def note_scan(self, window: Window) -> None:
+        """The newest pages of an account were read without a filter, back to the window's start."""
+        with self._lock:
+            self._scans.append(window)
+
+    def was_scanned(self, window: Window) -> bool:
+        """Whether a message window lies within what a scan of this run has read already."""
+        return window.dataset == "messages" and any(
+            scan.account_sid == window.account_sid
+            and scan.start <= window.start
+            and window.end <= scan.end
+            for scan in self._scans
+        )
 
     def is_active(self, account_sid: str) -> bool:
         """Whether an account is not known to be suspended or closed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 from prefect import task
@@ -79,6 +79,10 @@ def extract(window: Window, run: Run, sink: Sink) -> None:
         TwilioError: the window could not be read whole. What was read has been given on.
     """
     dataset = DATASETS[window.dataset]
+    if run.was_scanned(window):
+        run.record(Extraction(window, "ok", 0, 0, "Read by the scan of the newest pages."))
+        progress.window()
+        return
     page_count = record_count = 0
     reached: datetime = window.end
     detail = None
@@ -87,10 +91,7 @@ def extract(window: Window, run: Run, sink: Sink) -> None:
             page_count += 1
             record_count += page.records.num_rows
             progress.page(page.records.num_rows)
-            wanted = page.records
-            if dataset.wanted is not None:
-                wanted = wanted.filter(dataset.wanted(wanted))
-            sink(window, wanted)
+            sink(window, page.records)
             if dataset.ordered_by:
                 reached = last_instant(page, dataset.ordered_by) or reached
                 if reached < window.start:
@@ -100,7 +101,9 @@ def extract(window: Window, run: Run, sink: Sink) -> None:
                         f"Stopped after {page_count} pages (WAREHOUSE_UNSENT_PAGES) at "
                         f"{reached:%Y-%m-%d %H:%M} UTC; older unsent messages were not looked for."
                     )
-                    window = dataclasses.replace(window, start=min(reached, window.end))
+                    # Others of the same second may be on the next page.
+                    reached = min(reached + timedelta(seconds=1), window.end)
+                    window = dataclasses.replace(window, start=reached)
                     break
     except TwilioError as error:
         run.record(Extraction(window, error.outcome, page_count, record_count, str(error)))
@@ -114,5 +117,7 @@ def extract(window: Window, run: Run, sink: Sink) -> None:
         raise
     finally:
         progress.window()
+    if dataset.ordered_by:
+        run.note_scan(window)
     outcome = "ok" if record_count else "empty"
     run.record(Extraction(window, outcome, page_count, record_count, detail))
