@@ -108,7 +108,7 @@ class Intake:
             parts = self.parts[table.name, partition]
             path = self._folder / f"{table.name}.{partition}.{len(parts)}.arrow"
             parts.append(path)
-        feather.write_feather(rows, path, compression="lz4")
+        feather.write_feather(rows, path, compression="uncompressed")
 
     def _reject(self, dataset: str, asked: list[str], rejects: pd.DataFrame) -> None:
         rows = rejects.assign(
