@@ -12,7 +12,7 @@ from flows.settings import read_settings
 from flows.summary import Summary, finish
 from flows.tasks.extract import extract_accounts
 from flows.tasks.load import load
-from flows.tasks.model import model, prepare_model
+from flows.tasks.model import model
 from flows.tasks.plan import plan_backfill
 from flows.tasks.publish import publish
 from flows.tasks.report import report
@@ -33,10 +33,9 @@ def backfill(since: date, until: date | None = None, now: datetime | None = None
     run = start_run(settings, now, name="backfill")
     with writing(settings):
         accounts = extract_accounts(run)
-        prepared = prepare_model.submit(settings)
         for month in plan_backfill(run, accounts, since, until):
             read(run, month)
         load(settings)
-        model(settings, prepared.result())
+        model(settings)
         publish(settings)
         return finish(run, report(settings))

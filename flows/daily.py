@@ -12,7 +12,7 @@ from flows.settings import read_settings
 from flows.summary import Summary, finish
 from flows.tasks.extract import extract_accounts
 from flows.tasks.load import load
-from flows.tasks.model import model, prepare_model
+from flows.tasks.model import model
 from flows.tasks.plan import plan_daily
 from flows.tasks.publish import publish
 from flows.tasks.report import report
@@ -29,9 +29,8 @@ def daily(now: datetime | None = None) -> Summary:
     run = start_run(settings, now, name="daily")
     with writing(settings):
         accounts = extract_accounts(run)
-        prepared = prepare_model.submit(settings)
         read(run, plan_daily(run, accounts))
         load(settings)
-        model(settings, prepared.result())
+        model(settings)
         publish(settings)
         return finish(run, report(settings))

@@ -16,28 +16,9 @@ from flows.settings import SQL_FOLDER, Settings
 _SHOWN = 5
 
 
-class Prepared:
-    """sql/ as dbt read it; wrapped, or Prefect would look into each of its thousand parts."""
-
-    def __init__(self, manifest: Any) -> None:
-        self.manifest = manifest
-
-
-@task(name="prepare model", cache_policy=NO_CACHE)
-def prepare_model(settings: Settings) -> Prepared:
-    """Import dbt and let it read sql/, while others wait for Twilio; the result is for `model`."""
-    from dbt.cli.main import dbtRunner
-
-    _set_environment(settings)
-    return Prepared(dbtRunner().invoke(["parse", *_options(settings)]).result)
-
-
 @task(name="model", cache_policy=NO_CACHE)
-def model(settings: Settings, prepared: Prepared | None = None) -> None:
+def model(settings: Settings) -> None:
     """Build and test all models in the build file; afterwards its changes count as built.
-
-    Args:
-        prepared: what `prepare_model` gave, if it ran.
 
     Raises:
         ModelError: a model or a test of severity error failed; the message names the first ones.
@@ -48,7 +29,7 @@ def model(settings: Settings, prepared: Prepared | None = None) -> None:
     _set_environment(settings)
     try:
         # Unit tests prove the code, not the data: `make test` runs them.
-        result = dbtRunner(manifest=prepared.manifest if prepared else None).invoke(
+        result = dbtRunner().invoke(
             ["build", *_options(settings), "--exclude-resource-type", "unit_test"]
         )
     finally:
