@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import duckdb
 import pytest
 import yaml
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
 
-from flows.settings import SQL_FOLDER, Settings
-from flows.tasks.load import load
+from flows.settings import SQL_FOLDER
+from tests.sql.conftest import Build
 
 CONTRACT = {
     "daily_volume": "message_date account_sid channel direction currency message_count "
@@ -28,48 +25,51 @@ CONTRACT = {
 }
 
 
+COVER = {
+    "sms", "mms", "sms-messages-carrierfees", "mms-messages-carrierfees", "channels-messaging",
+    "channels-whatsapp", "rcs-messages", "failed-message-processing-fee", "calls",
+    "calls-recordings", "phonenumbers", "a2p-registration-fees", "lookups",
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def empty_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_build(new_build: Callable[[], Build]) -> Build:
     """A build file over an empty lake with everything built and every dbt test run."""
-    settings = Settings(data_root=tmp_path_factory.mktemp("empty"))
-    settings.build.mkdir(parents=True)
-    settings.lake.mkdir()
-    load.fn(settings)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WAREHOUSE_BUILD_FILE", str(settings.build_file))
-        patch.setenv("DBT_TARGET_PATH", str(settings.build / "dbt"))
-        patch.setenv("DBT_LOG_PATH", str(settings.build / "dbt"))
-        try:
-            result = dbtRunner().invoke(
-                ["--quiet", "--no-print", "build", "--project-dir", str(SQL_FOLDER),
-                 "--profiles-dir", str(SQL_FOLDER)]
-            )  # fmt: skip
-        finally:
-            DuckDBConnectionManager.close_all_connections()
-    failed = [
-        f"{entry.node.name}: {entry.message}"
-        for entry in (result.result or [])
-        if entry.status not in ("success", "pass")
-    ]
-    assert result.success, failed or result.exception
-    kinds = [entry.node.resource_type for entry in result.result]
+    build = new_build()
+    build.show({})
+    kinds = [entry.node.resource_type for entry in build.dbt()]
     assert kinds.count("unit_test") >= 10
-    return settings.build_file
+    return build
 
 
-def test_everything_builds_and_passes_on_an_empty_lake(empty_build: Path) -> None:
-    with duckdb.connect(str(empty_build)) as connection:
-        for name in CONTRACT:
-            assert connection.execute(f"select count(*) from reports.{name}").fetchall() == [(0,)]
+def test_everything_builds_and_passes_on_an_empty_lake(empty_build: Build) -> None:
+    for name in CONTRACT:
+        assert empty_build.query(f"select count(*) from reports.{name}") == [(0,)]
 
 
-def test_reports_have_the_contracts_columns_in_order(empty_build: Path) -> None:
-    with duckdb.connect(str(empty_build)) as connection:
-        found = connection.execute(
-            "select table_name, string_agg(column_name, ' ' order by ordinal_position) "
-            "from information_schema.columns where table_schema = 'reports' group by all"
-        ).fetchall()
+def test_reports_have_the_contracts_columns_in_order(empty_build: Build) -> None:
+    found = empty_build.query(
+        "select table_name, string_agg(column_name, ' ' order by ordinal_position) "
+        "from information_schema.columns where table_schema = 'reports' group by all"
+    )
     assert dict(found) == CONTRACT
+
+
+def test_what_is_published_needs_nothing_that_is_not(empty_build: Build) -> None:
+    private = ("intermediate", "lake.changed_messages", "lake.changed_extractions")
+    views = empty_build.query(
+        "select view_name, sql from duckdb_views() where schema_name in ('marts', 'reports')"
+    )
+    assert [name for name, _ in views] == ["messages"]
+    for name, sql in views:
+        assert not [word for word in private if word in sql], name
+
+
+def test_every_column_that_is_published_is_described_in_the_database(empty_build: Build) -> None:
+    assert not empty_build.query(
+        "select table_name, column_name from duckdb_columns() "
+        "where schema_name in ('marts', 'reports', 'alerts') and comment is null"
+    )
 
 
 def documents() -> list[tuple[str, dict[str, Any]]]:
@@ -99,17 +99,23 @@ def test_every_model_and_seed_has_its_yaml() -> None:
     assert files == described
 
 
-def test_a_status_has_one_class_and_both_languages() -> None:
-    with duckdb.connect() as connection:
-        rows = connection.execute(
-            f"from read_csv('{SQL_FOLDER}/seeds/message_statuses.csv')"
-        ).fetchall()
-    assert len(rows) == 13
-    for status, is_attempted, is_delivered, is_failed, _, english, spanish in rows:
-        assert not (is_delivered and is_failed), status
-        assert is_attempted or not (is_delivered or is_failed), status
-        assert english, status
-        assert spanish, status
+def test_every_status_has_the_class_of_the_contract(empty_build: Build) -> None:
+    def having(flag: str) -> set[str]:
+        rows = empty_build.query(f"select status from marts.message_statuses where {flag}")
+        return {status for (status,) in rows}
+
+    assert having("not is_attempted") == {"accepted", "scheduled", "canceled"}
+    assert having("is_delivered") == {"delivered", "read"}
+    assert having("is_failed") == {"failed", "undelivered"}
+    assert having("is_final") == {
+        "delivered", "read", "failed", "undelivered", "canceled", "received",
+    }  # fmt: skip
+    assert len(having("meaning_en <> '' and meaning_es <> ''")) == 13
+
+
+def test_the_cost_categories_are_the_disjoint_cover(empty_build: Build) -> None:
+    rows = empty_build.query("select category from marts.usage_categories where is_in_cover")
+    assert {category for (category,) in rows} == COVER
 
 
 def test_now_is_never_the_machines_clock() -> None:

@@ -4,31 +4,45 @@ messages as (
 
     select
         *,
-        case when sent_at is null then 'unsent_messages' else 'messages' end as dataset
-    from {{ ref('messages') }}
+        case when sent_at is null then 'unsent_messages' else 'messages' end as dataset,
+        (message_at at time zone 'UTC')::date as utc_date
+    from {{ ref('int_messages_touched') }}
 
 ),
 
-reads as (
+-- By day, so that a message meets the few stretches of its day: a join on equal columns.
+reads_by_day as (
 
-    select * from {{ ref('reads') }}
+    select
+        dataset,
+        account_sid,
+        read_from,
+        read_until,
+        last_read_at,
+        unnest(
+            generate_series(
+                (read_from at time zone 'UTC')::date,
+                ((read_until - interval 1 microsecond) at time zone 'UTC')::date,
+                interval 1 day
+            )
+        )::date as utc_date
+    from {{ ref('reads') }}
 
 ),
 
 messages_with_age as (
 
     select
-        messages.*,
-        case
-            when messages.message_at < reads.read_until
-                then reads.last_read_at - messages.message_at
-        end as age
+        messages.* exclude (utc_date),
+        reads_by_day.last_read_at - messages.message_at as age
     from messages
-    asof left join reads
+    left join reads_by_day
         on
-            messages.dataset = reads.dataset
-            and messages.account_sid = reads.account_sid
-            and messages.message_at >= reads.read_from
+            messages.dataset = reads_by_day.dataset
+            and messages.account_sid = reads_by_day.account_sid
+            and messages.utc_date = reads_by_day.utc_date
+            and messages.message_at >= reads_by_day.read_from
+            and messages.message_at < reads_by_day.read_until
 
 )
 

@@ -12,11 +12,12 @@ changed_messages as (
 
 ),
 
-changed_extractions as (
+windows_read as (
 
-    select
+    select distinct
         (window_start at time zone '{{ var("timezone") }}')::date as first_date,
-        (window_end at time zone '{{ var("timezone") }}')::date as last_date
+        ((window_end - interval 1 microsecond) at time zone '{{ var("timezone") }}')::date
+            as last_date
     from {{ source('lake', 'changed_extractions') }}
     where dataset in ('messages', 'unsent_messages')
 
@@ -25,7 +26,7 @@ changed_extractions as (
 dates_read as (
 
     select unnest(generate_series(first_date, last_date, interval 1 day))::date as message_date
-    from changed_extractions
+    from windows_read
 
 )
 

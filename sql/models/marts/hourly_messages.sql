@@ -8,12 +8,10 @@
 
 with
 
+-- only the days deleted above: all of them in an empty build file
 messages as (
 
     select * from {{ ref('int_messages_settled') }}
-    {% if is_incremental() %}
-        where message_date in (select message_date from {{ ref('int_touched_dates') }})
-    {% endif %}
 
 )
 

@@ -93,6 +93,10 @@ select
     and coalesce(message_statuses.is_delivered, false) as is_delivered,
     messages_in_local_time.general_direction = 'outbound'
     and coalesce(message_statuses.is_failed, false) as is_failed,
+    messages_in_local_time.general_direction = 'outbound'
+    and coalesce(message_statuses.is_attempted, true)
+    and not coalesce(message_statuses.is_delivered or message_statuses.is_failed, false)
+        as is_unconfirmed,
     coalesce(message_statuses.is_final, false) as is_final,
     messages_in_local_time.first_seen_at,
     messages_in_local_time.last_seen_at,

@@ -1,17 +1,11 @@
 with
 
-usage_records as (
+daily_costs as (
 
     select
         *,
         date_trunc('month', usage_date)::date as month
-    from {{ source('lake', 'usage_records') }}
-
-),
-
-usage_categories as (
-
-    select * from {{ ref('usage_categories') }}
+    from {{ ref('daily_costs') }}
 
 ),
 
@@ -22,65 +16,18 @@ reads as (
 
 ),
 
-costs_of_cover as (
-
-    select
-        usage_records.month,
-        usage_records.account_sid,
-        usage_records.category as cost_category,
-        max(usage_records.currency) as currency,
-        sum(usage_records.usage_quantity) as usage_quantity,
-        max(usage_records.usage_unit) as usage_unit,
-        sum(usage_records.cost) as cost
-    from usage_records
-    inner join usage_categories
-        on usage_records.category = usage_categories.category
-    where usage_categories.is_in_cover
-    group by all
-
-),
-
-totals as (
-
-    select
-        month,
-        account_sid,
-        max(currency) as currency,
-        sum(cost) as cost
-    from usage_records
-    where category = 'totalprice'
-    group by all
-
-),
-
-covers as (
-
-    select
-        month,
-        account_sid,
-        sum(cost) as cost
-    from costs_of_cover
-    group by all
-
-),
-
 costs as (
 
-    select * from costs_of_cover
-    union all
     select
-        totals.month,
-        totals.account_sid,
-        'other' as cost_category,
-        totals.currency,
-        null as usage_quantity,
-        null as usage_unit,
-        totals.cost - coalesce(covers.cost, 0) as cost
-    from totals
-    left join covers
-        on
-            totals.month = covers.month
-            and totals.account_sid = covers.account_sid
+        month,
+        account_sid,
+        cost_category,
+        max(currency) as currency,
+        sum(usage_quantity) as usage_quantity,
+        max(usage_unit) as usage_unit,
+        sum(cost) as cost
+    from daily_costs
+    group by all
 
 ),
 

@@ -1,0 +1,160 @@
+"""A lake of literal rows in a build file, and dbt to build it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import duckdb
+import pyarrow as pa
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+
+from flows.settings import SQL_FOLDER
+from transforms.tables import EXTRACTIONS, MESSAGES, TABLES, Table, conform
+
+# Its clocks went back on 25 October 2026 at 01:00 UTC.
+TIMEZONE = "Europe/Madrid"
+
+Rows = Sequence[Mapping[str, Any]]
+LakeRows = Mapping[str, Rows]
+
+
+class Dbt:
+    """dbt in this process; it parses the project once, and accepts nothing that is deprecated."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._manifest: Any = None
+
+    def invoke(self, build_file: Path, command: str, *options: str) -> Any:
+        """What a command returns that is run on a build file."""
+        if self._manifest is None and command != "parse":
+            self._manifest = self.invoke(build_file, "parse")
+        environment = {
+            "WAREHOUSE_BUILD_FILE": str(build_file),
+            "DBT_TARGET_PATH": str(self._folder),
+            "DBT_LOG_PATH": str(self._folder),
+        }
+        with patch.dict(os.environ, environment):
+            try:
+                result = dbtRunner(manifest=self._manifest).invoke(
+                    [
+                        "--quiet", "--no-print",
+                        "--warn-error-options", '{"error": ["Deprecations"]}',
+                        command,
+                        "--project-dir", str(SQL_FOLDER),
+                        "--profiles-dir", str(SQL_FOLDER),
+                        "--vars", json.dumps({"timezone": TIMEZONE}),
+                        *options,
+                    ]
+                )  # fmt: skip
+            finally:
+                DuckDBConnectionManager.close_all_connections()
+        assert result.exception is None
+        return result.result
+
+
+class Build:
+    """A build file that the models are built in, for a lake given row by row."""
+
+    def __init__(self, path: Path, dbt: Dbt) -> None:
+        self.path = path
+        self._dbt = dbt
+        self._built: LakeRows = {}
+        self._shown: LakeRows = {}
+
+    def show(self, lake: LakeRows) -> None:
+        """Make schema `lake` hold these rows, and what changed since the last build, as load does.
+
+        Columns that a row does not name are null, 0 or empty.
+        """
+        self._shown = lake
+        tables = [
+            (table.name, _typed(table, lake.get(table.name, ()))) for table in TABLES.values()
+        ]
+        old, new = self._built.get("messages", ()), lake.get("messages", ())
+        days = {
+            row["created_at"].date() for row in [*old, *new] if row not in old or row not in new
+        }
+        changed = [row for row in [*old, *new] if row["created_at"].date() in days]
+        read_before = self._built.get("extractions", ())
+        read = [row for row in lake.get("extractions", ()) if row not in read_before]
+        tables += [
+            ("changed_messages", _typed(MESSAGES, changed)),
+            ("changed_extractions", _typed(EXTRACTIONS, read)),
+        ]
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("create schema if not exists lake")
+            for name, rows in tables:
+                connection.register("given", rows)
+                connection.execute(f"create or replace table lake.{name} as from given")
+                connection.unregister("given")
+
+    def dbt(self, *options: str) -> list[Any]:
+        """`dbt build`; its results, of which none may have failed."""
+        results = list(self._dbt.invoke(self.path, "build", *options))
+        failed = [
+            f"{entry.node.name}: {entry.message}"
+            for entry in results
+            if entry.status not in ("success", "pass")
+        ]
+        assert not failed
+        self._built = self._shown
+        return results
+
+    def update(self, lake: LakeRows) -> None:
+        """Show the lake and build what changed in it, without the unit tests: they need no lake."""
+        self.show(lake)
+        self.dbt("--exclude-resource-type", "unit_test")
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query; changes made by it stay."""
+        with duckdb.connect(str(self.path)) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    def tables(self) -> dict[str, list[tuple[Any, ...]]]:
+        """The rows, in order, of every table in the schemas that are published."""
+        names = self.query(
+            "select table_schema || '.' || table_name from information_schema.tables "
+            "where table_schema in ('marts', 'reports', 'alerts') and table_type = 'BASE TABLE'"
+        )
+        return {name: self.query(f"from {name} order by all") for (name,) in sorted(names)}
+
+
+def _typed(table: Table, rows: Rows) -> pa.Table:
+    """The rows with the lake's columns and types."""
+    return conform(
+        table,
+        pa.table(
+            {
+                field.name: pa.array(
+                    [row[field.name] if field.name in row else _nothing(field) for row in rows],
+                    field.type,
+                )
+                for field in table.schema
+            }
+        ),
+    )
+
+
+def _nothing(field: pa.Field) -> Any:
+    if field.nullable:
+        return None
+    if pa.types.is_timestamp(field.type):
+        return datetime(2026, 1, 1, tzinfo=UTC)
+    return pa.scalar(0).cast(field.type).as_py()
+
+
+@pytest.fixture(scope="session")
+def new_build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Build]:
+    """Makes an empty build file."""
+    dbt = Dbt(tmp_path_factory.mktemp("dbt"))
+    return lambda: Build(tmp_path_factory.mktemp("build") / "warehouse.duckdb", dbt)

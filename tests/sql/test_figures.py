@@ -1,0 +1,230 @@
+"""A lake made by hand: its reports by hand, and that a build of what changed equals a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.sql.conftest import Build, LakeRows
+
+ANA, BEA, EVA = "+34600000001", "+34600000002", "+34600000003"
+LAST_RUN = datetime(2026, 11, 10, 6, tzinfo=UTC)
+
+
+def at(text: str) -> datetime:
+    """An instant, UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def message(number: int, moment: str, status: str, **values: Any) -> dict[str, Any]:
+    """An outbound SMS to Ana, sent when it was created."""
+    return {
+        "message_sid": f"SM{number}",
+        "account_sid": "AC1",
+        "direction": "outbound-api",
+        "status": status,
+        "sender": "+34910000000",
+        "recipient": ANA,
+        "country": "ES",
+        "created_at": at(moment),
+        "sent_at": at(moment),
+        "segment_count": 1,
+        "media_count": 0,
+        **values,
+    }
+
+
+def priced(price: str) -> dict[str, Any]:
+    """What Twilio charges for a message."""
+    return {"price": Decimal(price), "currency": "USD"}
+
+
+def read(
+    dataset: str, start: str, end: str, read_at: datetime = LAST_RUN, outcome: str = "ok"
+) -> dict[str, Any]:
+    """A row of the ledger."""
+    return {
+        "run_id": f"{read_at}",
+        "dataset": dataset,
+        "account_sid": "AC1",
+        "window_start": at(start),
+        "window_end": at(end),
+        "read_at": read_at,
+        "outcome": outcome,
+    }
+
+
+def usage(day: str, category: str, cost: str, **values: Any) -> dict[str, Any]:
+    """A row of Twilio's usage records."""
+    return {
+        "account_sid": "AC1",
+        "usage_date": date.fromisoformat(day),
+        "category": category,
+        "cost": Decimal(cost),
+        "currency": "USD",
+        **values,
+    }
+
+
+MESSAGES = {
+    row["message_sid"]: row
+    for row in (
+        message(1, "2026-10-25 00:30", "delivered", **priced("-0.0075")),
+        message(2, "2026-10-25 01:30", "failed", recipient=f"whatsapp:{ANA}"),
+        message(3, "2026-10-25 01:40", "received", direction="inbound", sender=ANA,
+                recipient="+34910000000", **priced("-0.0079")),
+        message(4, "2026-10-24 22:30", "scheduled", recipient=BEA, sent_at=None),
+        message(5, "2026-10-31 23:30", "sent", recipient=BEA, segment_count=None, media_count=1,
+                **priced("-0.01")),
+        message(6, "2026-11-09 23:30", "read", recipient=EVA, **priced("-0.0075")),
+    )
+}  # fmt: skip
+LAKE: LakeRows = {
+    "messages": list(MESSAGES.values()),
+    "extractions": [
+        read("messages", "2026-10-24 00:00", "2026-11-10 00:00"),
+        read("messages", "2026-11-10 00:00", "2026-11-10 06:00", outcome="empty"),
+        read("messages", "2026-10-23 00:00", "2026-10-24 00:00", outcome="failed"),
+        read("unsent_messages", "2026-10-24 00:00", "2026-11-10 06:00"),
+        read("usage_records", "2026-10-01 00:00", "2026-11-01 00:00"),
+        read("usage_records", "2026-11-01 00:00", "2026-11-10 00:00"),
+    ],
+    "usage_records": [
+        usage("2026-10-30", "totalprice", "1.500001"),
+        usage("2026-10-30", "sms", "1", usage_quantity=Decimal(100), usage_unit="segments"),
+        usage("2026-10-30", "sms-outbound", "0.9"),
+        usage("2026-10-31", "totalprice", "0.25"),
+        usage("2026-10-31", "sms", "0.3", usage_quantity=Decimal(30), usage_unit="segments"),
+        usage("2026-11-01", "totalprice", "0"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def build(new_build: Callable[[], Build]) -> Build:
+    """The lake above, built."""
+    made = new_build()
+    made.update(LAKE)
+    return made
+
+
+def test_daily_volume(build: Build) -> None:
+    october, november = date(2026, 10, 25), date(2026, 11, 1)
+    assert build.query("from reports.daily_volume order by all") == [
+        (october, "AC1", "sms", "inbound", "USD", 1, 1, 0, 0, 0, 0, 0, Decimal("0.0079"), 0, True),
+        # One delivered, one scheduled: not attempted, not priced, and so not settled.
+        (october, "AC1", "sms", "outbound", "USD", 2, 2, 0, 1, 1, 0, 0, Decimal("0.0075"), 1,
+         False),
+        (october, "AC1", "whatsapp", "outbound", None, 1, 1, 0, 1, 0, 1, 0, None, 1, True),
+        (november, "AC1", "mms", "outbound", "USD", 1, 0, 1, 1, 0, 0, 1, Decimal("0.01"), 0, True),
+        # The last day is not over.
+        (date(2026, 11, 10), "AC1", "sms", "outbound", "USD", 1, 1, 0, 1, 1, 0, 0,
+         Decimal("0.0075"), 0, False),
+    ]  # fmt: skip
+
+
+def test_hourly_delivery_rate(build: Build) -> None:
+    twice = datetime(2026, 10, 25, 2)
+    assert build.query("from reports.hourly_delivery_rate order by all") == [
+        (datetime(2026, 10, 25), "+02:00", "AC1", "sms", 0, 0, 0, 0, None, None, False),
+        (twice, "+01:00", "AC1", "whatsapp", 1, 0, 1, 0, 0.0, 0.0, True),
+        (twice, "+02:00", "AC1", "sms", 1, 1, 0, 0, 1.0, 1.0, True),
+        (datetime(2026, 11, 1), "+01:00", "AC1", "mms", 1, 0, 0, 1, 0.0, None, True),
+        # This hour is over, its day is not.
+        (datetime(2026, 11, 10), "+01:00", "AC1", "sms", 1, 1, 0, 0, 1.0, 1.0, True),
+    ]
+
+
+def test_monthly_cost(build: Build) -> None:
+    october, november = date(2026, 10, 1), date(2026, 11, 1)
+    assert build.query("from reports.monthly_cost order by all") == [
+        (october, "AC1", "other", "USD", None, None, Decimal("0.450001"), True),
+        (october, "AC1", "sms", "USD", Decimal(130), "segments", Decimal("1.3"), True),
+        (november, "AC1", "other", "USD", None, None, Decimal(0), False),
+    ]
+
+
+def test_top_recipients(build: Build) -> None:
+    october, november = date(2026, 10, 1), date(2026, 11, 1)
+    assert build.query("from reports.top_recipients order by all") == [
+        # All channels together.
+        (october, "AC1", 1, ANA, "ES", 2, 1, 1, Decimal("0.0075"), 1, "USD",
+         datetime(2026, 10, 25, 1, 30)),
+        (october, "AC1", 2, BEA, "ES", 1, 0, 0, None, 0, None, datetime(2026, 10, 24, 22, 30)),
+        (november, "AC1", 1, BEA, "ES", 1, 0, 0, Decimal("0.01"), 0, "USD",
+         datetime(2026, 10, 31, 23, 30)),
+        (november, "AC1", 2, EVA, "ES", 1, 1, 0, Decimal("0.0075"), 0, "USD",
+         datetime(2026, 11, 9, 23, 30)),
+    ]  # fmt: skip
+
+
+def test_a_build_of_what_changed_equals_a_new_one(new_build: Callable[[], Build]) -> None:
+    first = {
+        **MESSAGES,
+        "SM7": message(7, "2026-10-28 10:00", "queued", recipient=EVA, sent_at=None),
+        "SM8": message(8, "2026-11-05 20:00", "failed"),
+        "SM9": message(9, "2026-10-20 10:00", "delivered", **priced("-0.0075")),
+        "SM10": message(10, "2026-09-20 10:00", "delivered", **priced("-0.0075")),
+    }
+    first_ledger = [
+        read("messages", "2026-09-01 00:00", "2026-11-05 00:00"),
+        # An hour of failing is too short for a message to be settled.
+        read("messages", "2026-11-05 00:00", "2026-11-06 00:00", at("2026-11-06 00:30")),
+        read("messages", "2026-11-06 00:00", "2026-11-10 06:00"),
+        read("unsent_messages", "2026-09-01 00:00", "2026-11-10 06:00"),
+    ]
+    then = {
+        **first,
+        # A status and a price arrive.
+        "SM5": {**first["SM5"], "status": "delivered"},
+        "SM2": {**first["SM2"], "price": Decimal("-0.0042"), "currency": "USD"},
+        # Two are sent at last: one leaves a day, one leaves a day empty.
+        "SM4": {**first["SM4"], "status": "sent", "sent_at": at("2026-11-03 10:00")},
+        "SM7": {**first["SM7"], "status": "delivered", "sent_at": at("2026-11-03 10:05")},
+        "SM11": message(11, "2026-11-10 10:00", "queued", recipient=EVA, sent_at=None),
+    }
+    then_ledger = [
+        *first_ledger,
+        # No message of this day changes, but it is settled now.
+        read("messages", "2026-11-05 00:00", "2026-11-06 00:00", at("2026-11-11 06:00")),
+        read("messages", "2026-11-10 00:00", "2026-11-11 00:00", at("2026-11-11 06:00")),
+    ]
+    followed, anew = new_build(), new_build()
+    followed.update({**LAKE, "messages": list(first.values()), "extractions": first_ledger})
+    before = followed.tables()
+    # What did not change is not computed again: a wrong figure there would stay.
+    followed.query(
+        "update marts.hourly_messages set segment_count = 77 where message_date = '2026-10-20'"
+    )
+    followed.query("update reports.top_recipients set country = 'XX' where month = '2026-09-01'")
+
+    lake = {**LAKE, "messages": list(then.values()), "extractions": then_ledger}
+    followed.update(lake)
+    anew.update(lake)
+
+    assert followed.query(
+        "select segment_count from reports.daily_volume where message_date = '2026-10-20'"
+    ) == [(77,)]
+    assert followed.query(
+        "select country from reports.top_recipients where month = '2026-09-01'"
+    ) == [("XX",)]
+    for repaired in (
+        "update marts.hourly_messages set segment_count = 1 where segment_count = 77",
+        "update reports.daily_volume set segment_count = 1 where segment_count = 77",
+        "update reports.top_recipients set country = 'ES' where country = 'XX'",
+    ):
+        followed.query(repaired)
+    assert followed.tables() == anew.tables()
+
+    settled = {
+        name: {row[0]: row[-1] for row in tables["reports.daily_volume"]}
+        for name, tables in (("before", before), ("after", followed.tables()))
+    }
+    emptied, settled_day = date(2026, 10, 28), date(2026, 11, 5)
+    assert emptied in settled["before"]
+    assert emptied not in settled["after"]
+    assert (settled["before"][settled_day], settled["after"][settled_day]) == (False, True)
