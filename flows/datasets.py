@@ -65,7 +65,9 @@ def _sent_between(window: Window) -> dict[str, str]:
 
 def _is_sent_between(rows: pa.Table, starts: pa.Array, ends: pa.Array) -> pa.ChunkedArray:
     sent_at = rows["sent_at"]
-    return pc.and_(pc.greater_equal(sent_at, starts), pc.less(sent_at, ends))
+    is_between = pc.and_(pc.greater_equal(sent_at, starts), pc.less(sent_at, ends))
+    # That the filter hides messages without date_sent is not documented; one it shows is kept.
+    return pc.fill_null(is_between, True)
 
 
 def _is_between(rows: pa.Table, starts: pa.Array, ends: pa.Array) -> pa.ChunkedArray:
