@@ -1,10 +1,11 @@
-"""`python -m simulator`: serve until standard input closes or a signal comes."""
+"""`python -m simulator`: serve until a signal comes or, if told, standard input closes."""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import json
+import signal
 import socket
 import sys
 import threading
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--until", type=datetime.fromisoformat, help="the world's present, ISO")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="added to every answer")
     parser.add_argument(
+        "--concurrency", type=int, help="requests an account may have in flight; more get a 429"
+    )
+    parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end with the program that started it"
     )
     options = parser.parse_args(arguments)
@@ -39,9 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     world = World(
         WorldConfig(options.messages, options.days, options.accounts, options.seed, until)
     )
-    simulator = Simulator(world, latency=options.latency_ms / 1000)
+    simulator = Simulator(world, latency=options.latency_ms / 1000, concurrency=options.concurrency)
     gc.freeze()
     gc.enable()
+    server = uvicorn.Server(
+        uvicorn.Config(simulator.app(), log_level="warning", access_log=False, lifespan="off")
+    )
+
+    def end(signal_number: int = 0, frame: object = None) -> None:
+        server.should_exit = True
+
+    # Before the line is printed: who reads it may end us at once. uvicorn, when it has ended for
+    # a signal, sends it again to these.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     listener = socket.create_server(("127.0.0.1", options.port), backlog=512)
     key, secret = world.api_key
     print(
@@ -57,14 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
         flush=True,
     )
-    server = uvicorn.Server(
-        uvicorn.Config(simulator.app(), log_level="warning", access_log=False, lifespan="off")
-    )
     if options.until_stdin_closes:
 
         def end_with_stdin() -> None:
             sys.stdin.buffer.read()
-            server.should_exit = True
+            end()
 
         threading.Thread(target=end_with_stdin, daemon=True).start()
     server.run(sockets=[listener])

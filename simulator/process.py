@@ -47,14 +47,26 @@ class Server:
 
 
 @contextmanager
-def running(config: WorldConfig, latency_ms: float = 0.0) -> Iterator[Server]:
-    """Start a simulator on a free port; end it with the block, or with this process."""
+def running(
+    config: WorldConfig, latency_ms: float = 0.0, concurrency: int | None = None
+) -> Iterator[Server]:
+    """Start a simulator on a free port; end it with the block, or with this process.
+
+    Args:
+        config: the world it shows.
+        latency_ms: milliseconds that each answer takes longer.
+        concurrency: requests an account may have in flight; more are refused with 429.
+
+    Raises:
+        RuntimeError: it did not start; its own words are on standard error.
+    """
     process = subprocess.Popen(
         [
             sys.executable, "-m", "simulator", "--until-stdin-closes",
             "--messages", str(config.messages), "--days", str(config.days),
             "--accounts", str(config.accounts), "--seed", str(config.seed),
             "--until", config.until.isoformat(), "--latency-ms", str(latency_ms),
+            *(["--concurrency", str(concurrency)] if concurrency else []),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

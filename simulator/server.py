@@ -11,29 +11,35 @@ import base64
 import binascii
 import calendar
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import groupby
+from time import perf_counter
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simulator import usage, wire
-from simulator.view import View
+from simulator.view import Listing, View
 from simulator.wire import API
-from simulator.world import Account, World
+from simulator.world import DAY, Account, World
 
 MOST_RECORDS = 1000
 USUAL_RECORDS = 50
 RETENTION_DAYS = 400
+
+
+Answer = Callable[[Request, Account], Response]
 
 
 class RefusedError(Exception):
@@ -44,22 +50,30 @@ class RefusedError(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-# A fault rule sees each request before it is answered; what it returns is the answer.
-Fault = Callable[[Request], Response | None]
+# A fault rule sees each request before it is answered, and may take its time; what it returns, if
+# anything, is the answer.
+Fault = Callable[[Request], Awaitable[Response | None]]
 
 
 @dataclass
 class Simulator:
-    """The server's state: the world, the instant it is shown at, and what was asked."""
+    """The server's state: the world, the instant it is shown at, and what was asked.
+
+    Attributes:
+        latency: seconds that every answer of Twilio's takes longer.
+        concurrency: requests of one account at the same time; more are refused with 429.
+        faults: asked in order, before the request is answered.
+    """
 
     world: World
-    latency: float = 0.0  # seconds
+    latency: float = 0.0
+    concurrency: int | None = None
     faults: Sequence[Fault] = ()
 
     def __post_init__(self) -> None:
         self.view = View(self.world, int(self.world.config.until.timestamp()))
         self.requests: Counter[str] = Counter()
-        self.in_flight = 0
+        self.in_flight: Counter[str] = Counter()  # by account
         self.most_in_flight = 0
 
     def app(self) -> Starlette:
@@ -77,16 +91,20 @@ class Simulator:
             Route("/simulator/clock", self._set_clock, methods=["PUT"]),
             Route("/simulator/requests", self._show_requests),
         ]
-        return Starlette(routes=routes, exception_handlers={404: _not_found})
+        return Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_allowed})
 
     # ---- ours
 
     async def _set_clock(self, request: Request) -> Response:
+        """`PUT {"now": ISO}`: show the world as of another instant, UTC unless it says so."""
         now = datetime.fromisoformat((await request.json())["now"])
+        if now.tzinfo is None:
+            now = now.replace(tzinfo=UTC)
         self.view = await asyncio.to_thread(View, self.world, int(now.timestamp()), self.view)
         return JSONResponse({"now": now.isoformat()})
 
     async def _show_requests(self, request: Request) -> Response:
+        """How often each resource was asked for, and the most requests at the same time."""
         return JSONResponse(
             {
                 **self.requests,
@@ -97,34 +115,48 @@ class Simulator:
 
     # ---- Twilio's
 
-    def _twilio(self, name: str, answer: Callable[[Request, Account], Response]) -> Any:
+    def _twilio(self, name: str, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+        """An endpoint: counted, slowed down, made to fail, authenticated, then answered."""
+
         async def endpoint(request: Request) -> Response:
+            started = perf_counter()
+            account_sid = request.path_params.get("sid", "")
             self.requests[name] += 1
-            self.in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            self.in_flight[account_sid] += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight.total())
             try:
-                if self.latency:
-                    await asyncio.sleep(self.latency)
-                for fault in self.faults:
-                    faulty = fault(request)
-                    if faulty is not None:
-                        return faulty
-                caller, uses_key = self._authenticate(request)
-                asked = self._reachable(
-                    request.path_params.get("sid", caller.sid), caller, uses_key
-                )
-                if uses_key and name == "accounts":
-                    # A Standard key may not use /Accounts (twilio.com/docs/iam/api-keys).
-                    raise RefusedError(401, 20003, "Authenticate")
-                return answer(request, asked)
+                response = await self._answered(name, answer, request)
             except RefusedError as refused:
-                return _json(
+                response = _json(
                     wire.error(refused.status, refused.code, refused.message), refused.status
                 )
             finally:
-                self.in_flight -= 1
+                concurrent = self.in_flight[account_sid]
+                self.in_flight[account_sid] -= 1
+            response.headers["Twilio-Concurrent-Requests"] = str(concurrent)
+            response.headers["Twilio-Request-Id"] = f"RQ{self.requests.total():032x}"
+            response.headers["Twilio-Request-Duration"] = f"{perf_counter() - started:.3f}"
+            return response
 
         return endpoint
+
+    async def _answered(self, name: str, answer: Answer, request: Request) -> Response:
+        if self.concurrency and self.in_flight[request.path_params.get("sid", "")] > (
+            self.concurrency
+        ):
+            raise RefusedError(429, 20429, "Too Many Requests")
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        for fault in self.faults:
+            faulty = await fault(request)
+            if faulty is not None:
+                return faulty
+        caller, uses_key = self._authenticate(request)
+        asked = self._reachable(request.path_params.get("sid", caller.sid), caller, uses_key)
+        if uses_key and name == "accounts":
+            # A Standard key may not use /Accounts (twilio.com/docs/iam/api-keys).
+            raise RefusedError(401, 20003, "Authenticate")
+        return answer(request, asked)
 
     def _authenticate(self, request: Request) -> tuple[Account, bool]:
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
@@ -146,7 +178,7 @@ class Simulator:
                 account is caller or (caller is self.world.main and not uses_key)
             ):
                 return account
-        raise RefusedError(404, 20404, f"The requested resource {API}/Accounts/{sid} was not found")
+        raise _missing(f"{API}/Accounts/{sid}")
 
     def _accounts(self, request: Request, caller: Account) -> Response:
         mine = [
@@ -166,97 +198,77 @@ class Simulator:
         return _json(wire.render(wire.account_record(account)))
 
     def _message(self, request: Request, account: Account) -> Response:
-        content = self.view.message(account.sid, request.path_params["message"])
-        if content is None:
-            raise RefusedError(
-                404, 20404, f"The requested resource {request.url.path} was not found"
-            )
+        sid = request.path_params["message"]
+        message = self.view.find(account.sid, sid)
+        content = self.view.message(account.sid, sid)
+        if message is None or content is None or self.view.time_of(message) < self._oldest():
+            raise _missing(request.url.path)
         return _json(content)
 
     def _messages(self, request: Request, account: Account) -> Response:
         query = request.query_params
         first, last = _sent_between(query)
-        if first is not None:
-            self._refuse_beyond_retention(first)
-        account_view = self.view.account(account.sid)
-        is_filtered = first is not None or last is not None
-        listing = account_view.sent if is_filtered else account_view.all
-        start, stop = listing.between(first, last)
-        size = _page_size(query)
-        number = _page_number(query)
-        token = query.get("PageToken")
-        begin = start
-        if token is not None:
-            position = listing.after(token.removeprefix("PA")) if token[:2] == "PA" else None
-            if position is None:
-                raise RefusedError(400, 21481, "Invalid PageToken")
-            begin = max(start, position)
-        elif number > 0:
-            raise RefusedError(400, 20001, "PageToken is required for paging")
-        contents, sids = listing.contents, listing.sids
-        wanted = {name: value for name, value in query.items() if name in ("To", "From")}
-        if wanted:
-            positions = [
-                i for i in range(begin, stop) if _matches(contents[i], wanted)
-            ]  # fmt: skip
-            shown, has_more = positions[:size], len(positions) > size
-            page = [contents[i] for i in shown]
-            last_sid = sids[shown[-1]] if shown else ""
-        else:
-            end = min(begin + size, stop)
-            page, has_more = contents[begin:end], end < stop
-            last_sid = sids[end - 1] if end > begin else ""
-        return _page(request, "messages", page, number, size, f"PA{last_sid}" if has_more else None)
-
-    def _refuse_beyond_retention(self, first: int) -> None:
-        today = datetime.fromtimestamp(self.view.now, UTC).date()
-        if datetime.fromtimestamp(first, UTC).date() < today - timedelta(days=RETENTION_DAYS):
+        oldest = self._oldest()
+        if any(bound is not None and bound < oldest for bound in (first, last)):
             raise RefusedError(
                 400,
                 20004,
                 "Date range specified in query is partially or entirely outside of retention "
                 f"window of {RETENTION_DAYS} days",
             )
+        is_filtered = first is not None or last is not None
+        listing = self.view.messages(account.sid, only_sent=is_filtered)
+        newest = self.view.now if last is None else last
+        found: Sequence[int] = listing.between(oldest if first is None else first, newest)
+        wanted = {name: query[name] for name in ("To", "From") if name in query}
+        if wanted:
+            found = [i for i in found if _matches(listing.contents[i], wanted)]
+        number, size = _page_number(query), _page_size(query)
+        start = self._start(listing, found, query.get("PageToken"), number, size, account)
+        shown = found[start : start + size]
+        return _page(
+            request, "messages", [listing.contents[i] for i in shown], number, size,
+            f"PB{listing.sids[shown[0]]}" if shown and start > 0 else None,
+            f"PA{listing.sids[shown[-1]]}" if start + size < len(found) else None,
+        )  # fmt: skip
+
+    def _start(
+        self, listing: Listing, found: Sequence[int], token: str | None, number: int, size: int,
+        account: Account,
+    ) -> int:  # fmt: skip
+        """Where a page begins: after (PA) or before (PB) the message its token names."""
+        if token is None:
+            if number > 0:
+                raise RefusedError(400, 20001, "PageToken is required for paging")
+            return 0
+        message = self.view.find(account.sid, token[2:])
+        if message is None or token[:2] not in ("PA", "PB"):
+            raise RefusedError(400, 21481, "Invalid PageToken")
+        position = listing.position(self.view.time_of(message), message.sid)
+        if token[:2] == "PB":
+            return max(0, bisect_left(found, position) - size)
+        stands_there = position < len(listing.sids) and listing.sids[position] == message.sid
+        return bisect_left(found, position + stands_there)
+
+    def _oldest(self) -> int:
+        """The first second Twilio still shows, epoch seconds: the start of a GMT day."""
+        return (self.view.now // DAY - RETENTION_DAYS) * DAY
 
     def _usage(self, request: Request, account: Account) -> Response:
         query = request.query_params
         period = request.path_params.get("period", "")
         today = datetime.fromtimestamp(self.view.now, UTC).date()
-        first, last = _usage_range(query, period, today)
+        first, last = _usage_range(query, period, today, usage.first_day(self.world))
         if first > last:
-            raise RefusedError(
-                404, 20404, f"The requested resource {request.url.path} was not found"
-            )
-        owners = [account]
-        if query.get("IncludeSubaccounts", "true").lower() != "false" and (
-            account is self.world.main
-        ):
-            owners = self.world.accounts
-        spans = _spans(period, first, last)
-        resource = f"/{period}" if period else ""
-        contents = [
-            wire.render(
-                usage.record(account.sid, category, begin, end, entry, self.view.now, resource)
-            )
-            for begin, end in spans
-            for category, entry in sorted(self._sum(owners, begin, end).items())
-            if query.get("Category") in (None, category)
-        ]
+            raise _missing(request.url.path)
+        contents = self.view.usage_records(
+            account.sid,
+            with_subaccounts=query.get("IncludeSubaccounts", "true").lower() != "false",
+            spans=_spans(period, first, last),
+            resource=f"/{period}" if period else "",
+            category=query.get("Category"),
+        )
         return self._counted_page(request, "usage_records", contents)
-
-    def _sum(self, owners: Sequence[Account], first: date, last: date) -> dict[str, usage.Amounts]:
-        totals: dict[str, usage.Amounts] = {name: usage.Amounts() for name in usage.IDLE}
-        day = first
-        while day <= last:
-            for owner in owners:
-                entries = self.view.usage.get((self.world.accounts.index(owner), day), {})
-                for category, entry in entries.items():
-                    totals.setdefault(category, usage.Amounts()).add(
-                        entry.count, entry.usage, entry.cost
-                    )
-            day += timedelta(days=1)
-        totals.setdefault("totalprice", usage.Amounts())
-        return totals
 
     def _triggers(self, request: Request, account: Account) -> Response:
         uri = f"{API}/Accounts/{account.sid}/Usage"
@@ -292,8 +304,10 @@ class Simulator:
         page = contents[number * size : (number + 1) * size]
         has_more = len(contents) > (number + 1) * size
         return _page(
-            request, key, page, number, size, _numbered_token(number + 1) if has_more else None
-        )
+            request, key, page, number, size,
+            _numbered_token(number - 1) if number else None,
+            _numbered_token(number + 1) if has_more else None,
+        )  # fmt: skip
 
 
 def _numbered_token(number: int) -> str:
@@ -302,7 +316,7 @@ def _numbered_token(number: int) -> str:
 
 def _page(
     request: Request, key: str, contents: Sequence[bytes], number: int, size: int,
-    next_token: str | None,
+    previous_token: str | None, next_token: str | None,
 ) -> Response:  # fmt: skip
     filters = [
         (name, value)
@@ -324,7 +338,9 @@ def _page(
         "next_page_uri": uri(number + 1, next_token) if next_token else None,
         "page": number,
         "page_size": size,
-        "previous_page_uri": uri(number - 1, f"PB{number}") if number else None,
+        "previous_page_uri": (
+            uri(number - 1, previous_token) if number and previous_token else None
+        ),
         "start": start,
         "uri": uri(number, request.query_params.get("PageToken")),
     }
@@ -336,13 +352,19 @@ def _json(content: bytes, status: int = 200) -> Response:
     return Response(content, status, media_type="application/json;charset=utf-8")
 
 
+def _missing(path: str) -> RefusedError:
+    return RefusedError(404, 20404, f"The requested resource {path} was not found")
+
+
 async def _not_found(request: Request, error: Exception) -> Response:
-    return _json(
-        wire.error(404, 20404, f"The requested resource {request.url.path} was not found"), 404
-    )
+    return _json(wire.error(404, 20404, _missing(request.url.path).message), 404)
 
 
-def _page_size(query: Any) -> int:
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    return _json(wire.error(405, 20004, "Method not allowed"), 405)
+
+
+def _page_size(query: QueryParams) -> int:
     try:
         wanted = int(query.get("PageSize", USUAL_RECORDS))
     except ValueError:
@@ -350,7 +372,7 @@ def _page_size(query: Any) -> int:
     return min(max(1, wanted), MOST_RECORDS)
 
 
-def _page_number(query: Any) -> int:
+def _page_number(query: QueryParams) -> int:
     try:
         return max(0, int(query.get("Page", 0)))
     except ValueError:
@@ -358,11 +380,13 @@ def _page_number(query: Any) -> int:
 
 
 def _matches(content: bytes, wanted: dict[str, str]) -> bool:
+    if not all(value.encode() in content for value in wanted.values()):
+        return False  # seen without decoding it
     record = orjson.loads(content)
     return all(record[name.lower()] == value for name, value in wanted.items())
 
 
-def _sent_between(query: Any) -> tuple[int | None, int | None]:
+def _sent_between(query: QueryParams) -> tuple[int | None, int | None]:
     """The bounds of a DateSent filter, both inclusive: the parameter's name carries `<` or `>`.
 
     A date alone means its first second, as bound; as `DateSent` it means the whole GMT day.
@@ -395,7 +419,10 @@ def _instant(name: str, text: str) -> tuple[int, bool]:
     raise RefusedError(400, 20001, f"Invalid {name.rstrip('<>')}")
 
 
-def _usage_range(query: Any, period: str, today: date) -> tuple[date, date]:
+def _usage_range(
+    query: QueryParams, period: str, today: date, first_day: date
+) -> tuple[date, date]:
+    """The first and the last day of a usage list."""
     first_of_month = today.replace(day=1)
     fixed = {
         "Today": (today, today),
@@ -409,8 +436,8 @@ def _usage_range(query: Any, period: str, today: date) -> tuple[date, date]:
     if period in fixed:
         return fixed[period]
     if period not in ("", "Daily", "Monthly", "Yearly", "AllTime"):
-        raise RefusedError(404, 20404, f"The requested resource {period} was not found")
-    first = _usage_date("StartDate", query.get("StartDate"), today, today - timedelta(days=365))
+        raise _missing(f"Usage/Records/{period}")
+    first = _usage_date("StartDate", query.get("StartDate"), today, first_day)
     last = _usage_date("EndDate", query.get("EndDate"), today, today)
     return first, min(last, today)
 

@@ -15,6 +15,8 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from simulator import people
+from simulator.usage import daily_usage
 from simulator.world import MICRO, Message, MessageState, World
 
 # The parts of the bill that do not overlap; `other` is what totalprice has beyond them.
@@ -78,6 +80,7 @@ def expected_messages(
     return {
         entry.message.sid: {
             "account_sid": entry.account_sid,
+            "messaging_service_sid": entry.message.service_sid,
             "direction": entry.message.direction,
             "status": entry.state.status,
             "error_code": entry.state.error_code,
@@ -92,6 +95,9 @@ def expected_messages(
             "segment_count": entry.state.segment_count,
             "media_count": entry.message.media_count,
             "body_length": len(entry.message.body),
+            "body_encoding": "gsm7" if people.is_gsm7(entry.message.body) else "ucs2",
+            "is_opt_out_request": entry.direction == "inbound"
+            and entry.message.body.upper() in people.OPT_OUT_WORDS,
         }
         for entry in _seen(world, now, ZoneInfo("UTC"), read_since, with_unsent)
     }
@@ -100,11 +106,7 @@ def expected_messages(
 def _seen(
     world: World, now: datetime, zone: ZoneInfo, read_since: datetime, with_unsent: bool
 ) -> Iterator[Seen]:
-    clock = int(now.timestamp())
-    for message in world.messages:
-        if message.created > clock:
-            break
-        state = message.state_at(clock)
+    for message, state in world.messages_as_of(now):
         if state.sent is None and not with_unsent:
             continue
         at = _utc(message.created if state.sent is None else state.sent)
@@ -218,9 +220,7 @@ def _hourly_delivery_rate(
 
 
 def _monthly_cost(world: World, now: datetime, read_since: datetime) -> list[Row]:
-    """From the leaves of each day; a parent is the sum of its leaves, as Twilio says."""
-    from simulator.usage import daily_usage
-
+    """From the records of each day that are not all zero."""
     totals: dict[tuple[date, str], dict[str, list[int]]] = defaultdict(
         lambda: defaultdict(lambda: [0, 0, 0])
     )
@@ -291,8 +291,8 @@ def _top_recipients(seen: list[Seen]) -> list[Row]:
         elif entry.direction == "inbound":
             replies[month, entry.account_sid, entry.address] += 1
     rows = []
-    for (month, account_sid), people in sorted(outbound.items()):
-        ranking = sorted(people.items(), key=lambda item: (-len(item[1]), item[0].encode()))
+    for (month, account_sid), by_address in sorted(outbound.items()):
+        ranking = sorted(by_address.items(), key=lambda item: (-len(item[1]), item[0].encode()))
         for rank, (address, group) in enumerate(ranking[:_TOP], start=1):
             rows.append(
                 {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -36,6 +38,8 @@ PARENTS = {
     "studio-engagements": (),
     "verify-push": (),
 }
+# Codes for which Twilio takes no failed-message processing fee.
+_FREE_OF_FAILURE_FEE = (21408, 30002, 30008, 30036, 63013, 63018, 63024, 63032)
 _UNITS = {
     "calls-inbound-local": ("calls", "minutes"), "calls-outbound": ("calls", "minutes"),
     "calls-inbound": ("calls", "minutes"), "calls": ("calls", "minutes"),
@@ -126,6 +130,12 @@ class Amounts:
 
 
 Ledger = dict[tuple[int, date], dict[str, Amounts]]
+Spans = Sequence[tuple[date, date]]  # first and last day, both inclusive
+
+
+def first_day(world: World) -> date:
+    """The first day with usage: some time before the first message."""
+    return world.config.start.date() - timedelta(days=45)
 
 
 def daily_usage(world: World, now: int) -> Ledger:
@@ -150,9 +160,23 @@ def daily_usage(world: World, now: int) -> Ledger:
     return ledger
 
 
+def totals(ledger: Ledger, accounts: Iterable[int], first: date, last: date) -> dict[str, Amounts]:
+    """What some accounts used from the first to the last day, idle categories too, by name."""
+    summed: dict[str, Amounts] = defaultdict(Amounts)
+    for name in (*IDLE, *PARENTS, *chain(*PARENTS.values()), "totalprice"):
+        summed[name] = Amounts()
+    days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
+    for account in accounts:
+        for day in days:
+            for name, entry in ledger.get((account, day), {}).items():
+                summed[name].add(entry.count, entry.usage, entry.cost)
+    return dict(sorted(summed.items()))
+
+
 def _bill(message: Message, categories: dict[str, Amounts]) -> None:
     if message.steps[-1][1] == "failed":
-        categories["failed-message-processing-fee"].add(1, 1, 1_000)
+        if message.error_code not in _FREE_OF_FAILURE_FEE:
+            categories["failed-message-processing-fee"].add(1, 1, 1_000)
         return
     way = "inbound" if message.direction == "inbound" else "outbound"
     cost, quantity = -message.charge, message.segment_count
@@ -172,7 +196,7 @@ def _bill(message: Message, categories: dict[str, Amounts]) -> None:
 
 
 def _other_products(world: World, now: int, ledger: Ledger) -> None:
-    first = world.config.start.date() - timedelta(days=45)
+    first = first_day(world)
     last = datetime.fromtimestamp(now, UTC).date()
     for account in range(len(world.accounts)):
         day = first

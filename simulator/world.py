@@ -6,9 +6,10 @@ Everything follows from `WorldConfig`; the world can be looked at as of any inst
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from itertools import accumulate
 from random import Random
 
 from simulator import people
@@ -16,13 +17,24 @@ from simulator import people
 DAY = 86_400
 MICRO = 1_000_000  # money is kept in millionths
 
-# Errors a messaging account meets, with how often; the first list ends as failed, the second as
-# undelivered. twilio.com/docs/api/errors
-FAILED_CODES = {30001: 1, 30002: 1, 21610: 4, 30034: 2, 30410: 1, 63016: 5, 63015: 1, 21408: 2}
-UNDELIVERED_CODES = {
-    30003: 8, 30005: 6, 30006: 3, 30007: 4, 30008: 3, 30004: 2, 63024: 2, 63049: 2, 63018: 1,
-}  # fmt: skip
-_ERROR_TEXTS = {30003: "Unreachable destination handset", 30007: "Message filtered"}
+# Errors with how often they are met (twilio.com/docs/api/errors): those that end as failed and
+# those that end as undelivered, of text messages and of other channels.
+_FAILED_CODES = {
+    "text": {21610: 4, 30034: 2, 21408: 2, 21211: 1, 30001: 1, 30002: 1, 30410: 1},
+    "channel": {63016: 6, 63015: 1, 63007: 1, 63018: 1, 63051: 1},
+}
+_UNDELIVERED_CODES = {
+    "text": {30003: 8, 30005: 6, 30007: 4, 30006: 3, 30008: 3, 30004: 2, 30036: 1},
+    "channel": {63049: 5, 63024: 3, 63003: 2, 63032: 1},
+}
+_ERROR_TEXTS = {
+    21610: "Attempt to send to unsubscribed recipient",
+    30003: "Unreachable destination handset",
+    30004: "Message blocked",
+    30005: "Unknown destination handset",
+    30007: "Message filtered",
+    63016: "Outside the allowed window",
+}
 
 _HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 14, 20, 24, 24, 20, 16, 18, 22, 24, 22, 16, 12, 8, 5, 3, 2)
 _WEEKDAYS = (10, 11, 11, 11, 12, 7, 4)
@@ -99,14 +111,11 @@ class Message:
     has_currency: bool
     tags: bool
 
-    def status_at(self, now: int) -> str:
-        """The status at an instant."""
-        current = self.steps[0][1]
-        for instant, status in self.steps:
-            if instant > now:
-                break
-            current = status
-        return current
+    def changes_between(self, first: int, last: int) -> bool:
+        """Whether Twilio shows it otherwise at `last` than at `first`."""
+        if self.priced is not None and first < self.priced <= last:
+            return True
+        return any(first < instant <= last for instant, _ in self.steps)
 
     def state_at(self, now: int) -> MessageState:
         """What Twilio shows of the message at an instant."""
@@ -155,10 +164,18 @@ class World:
         self.accounts = _accounts(config)
         self.messages = _messages(config, self.accounts)
 
-    @cached_property
+    @property
     def main(self) -> Account:
         """The main account."""
         return self.accounts[0]
+
+    def messages_as_of(self, now: datetime) -> Iterator[tuple[Message, MessageState]]:
+        """Every message created until then, oldest first, as Twilio shows it at that instant."""
+        clock = int(now.timestamp())
+        for message in self.messages:
+            if message.created > clock:
+                break
+            yield message, message.state_at(clock)
 
     @property
     def api_key(self) -> tuple[str, str]:
@@ -204,13 +221,20 @@ def _messages(config: WorldConfig, accounts: list[Account]) -> list[Message]:
     weights = [1 / (i + 1) for i in range(len(accounts))]
     owners = random.choices(range(len(accounts)), weights, k=len(instants))
     sid_source = random.getrandbits
+    others = random.choices(everyone, cum_weights=_loyalty(len(everyone)), k=len(instants))
     return [
         _message(
-            random, created, owner, everyone, services[owner], numbers[owner],
+            random, created, owner, other, services[owner], numbers[owner],
             f"{sid_source(128):032x}",
         )
-        for created, owner in zip(instants, owners, strict=True)
+        for created, owner, other in zip(instants, owners, others, strict=True)
     ]  # fmt: skip
+
+
+def _loyalty(people_count: int) -> list[float]:
+    """Cumulated weights of customers: a long tail, a few get many, nobody most of all."""
+    head = 30 + people_count / 1000
+    return list(accumulate((rank + head) ** -0.8 for rank in range(people_count)))
 
 
 def _instants(config: WorldConfig, random: Random, count: int, ahead: int) -> list[int]:
@@ -236,12 +260,11 @@ def _instants(config: WorldConfig, random: Random, count: int, ahead: int) -> li
 
 
 def _message(
-    random: Random, created: int, account: int, everyone: list[tuple[str, str]],
+    random: Random, created: int, account: int, customer: tuple[str, str],
     services: list[str], own_number: str, hexadecimal: str,
 ) -> Message:  # fmt: skip
     draw = random.random
-    # Few people get many messages: the cube draws towards the first ones.
-    address, country = everyone[int(len(everyone) * draw() ** 3)]
+    address, country = customer
     channel = _channel(draw(), country)
     shown_country: str | None = country
     other: str | None = address
@@ -252,23 +275,26 @@ def _message(
     elif channel == "messenger":
         other = f"messenger:{int(address[1:]) * 7919 % 10**15:015d}"
         own, shown_country = "messenger:100000000000001", None
-    elif channel == "sms" and country == "ES" and draw() < 0.5:
-        own = "MITIENDA"
     media_count = 1 + int(draw() * 3) if channel == "mms" else 0
-    prefix = "MM" if media_count else "SM"
+    sid = ("MM" if media_count else "SM") + hexadecimal
     kind = draw()
     if kind < 0.15:
         return _inbound(
-            random, prefix + hexadecimal, created, account, channel, other, own, shown_country,
-            media_count,
-        )  # fmt: skip
+            random, sid, created, account, channel, other, own, shown_country, media_count
+        )
+    if channel == "sms" and country == "ES" and draw() < 0.5:
+        own = "MITIENDA"  # a name instead of a number: nobody can answer it
     if draw() < 0.0002:
         other, shown_country = None, None
-    direction = "outbound-reply" if kind < 0.19 else "outbound-call" if kind < 0.2 else (
-        "outbound-api"
+    direction = (
+        "outbound-reply" if kind < 0.19
+        else "outbound-call" if kind < 0.2
+        else "system" if kind < 0.2003  # a direction nobody knows
+        else "outbound-api"
     )  # fmt: skip
-    body = random.choice(people.TEXTS).replace("{n}", str(int(draw() * 900_000) + 100_000))
-    segment_count = 1 if media_count else people.segments(body)
+    template = random.choice(people.TEXTS)
+    body = template.replace("{n}", str(int(draw() * 900_000) + 100_000))
+    segment_count = 1 if media_count else _segments_of[template]
     service_sid = random.choice(services) if direction == "outbound-api" and draw() < 0.3 else None
     steps, sent, error_code = _outbound_life(random, created, channel, service_sid is not None)
     last = steps[-1][1]
@@ -279,10 +305,14 @@ def _message(
             slow = int(draw() * DAY) if draw() < 0.05 else int(draw() * 1800)
             priced = sent + 60 + min(slow, DAY - 60)
     return Message(
-        prefix + hexadecimal, account, direction, channel, own, other, shown_country, service_sid,
+        sid, account, direction, channel, own, other, shown_country, service_sid,
         body, media_count, segment_count, created, sent, steps, error_code, charge, priced,
         draw() < 0.95, draw() < 0.0002,
     )  # fmt: skip
+
+
+# A text's number has always six digits, so each has one length.
+_segments_of = {text: people.segments(text.replace("{n}", "123456")) for text in people.TEXTS}
 
 
 def _inbound(
@@ -292,13 +322,16 @@ def _inbound(
     draw = random.random
     body = random.choices(people.REPLIES, people.REPLY_WEIGHTS)[0]
     steps: tuple[tuple[int, str], ...] = ((created, "received"),)
-    if draw() < 0.02:
+    fate = draw()
+    if fate < 0.001:
+        steps = ((created, "receiving"),)  # for ever
+    elif fate < 0.02:
         steps = ((created, "receiving"), (created + 1 + int(draw() * 20), "received"))
     charge = -_unit_price(channel, country or "", inbound=True)
+    priced = None if draw() < 0.002 else created + 30 + int(draw() * 900)
     return Message(
         sid, account, "inbound", channel, other, own, country, None, body, media_count, 1, created,
-        created, steps, None, charge, created + 30 + int(draw() * 900), draw() < 0.95,
-        draw() < 0.0002,
+        created, steps, None, charge, priced, draw() < 0.95, draw() < 0.0002,
     )  # fmt: skip
 
 
@@ -310,44 +343,57 @@ def _outbound_life(
     steps: list[tuple[int, str]] = []
     begin = created
     fate = draw()
-    if has_service and fate < 0.04:  # with SendAt
-        steps.append((created, "scheduled"))
-        if fate < 0.012:
-            steps.append((created + 600 + int(draw() * 2 * DAY), "canceled"))
-            return tuple(steps), None, None
-        begin = created + 3600 + int(draw() * 6 * DAY)
-    elif has_service:
-        steps.append((created, "accepted"))
-        begin = created + int(draw() * 2)
+    if has_service:
+        if fate < 0.04:  # with SendAt
+            steps.append((created, "scheduled"))
+            if fate < 0.012:
+                steps.append((created + 600 + int(draw() * 2 * DAY), "canceled"))
+                return tuple(steps), None, None
+            begin = created + 3600 + int(draw() * 6 * DAY)
+        else:
+            steps.append((created, "accepted"))
+            if fate < 0.041:
+                return tuple(steps), None, None  # and stays so
+            begin = created + int(draw() * 2)
     steps.append((begin, "queued"))
     fate = draw()
+    if fate < 0.0003:
+        return tuple(steps), None, None
     waits = int(draw() * 8 * 3600) if draw() < 0.005 else int(draw() ** 4 * 20)
-    if fate < 0.011:
-        code = random.choices(list(FAILED_CODES), list(FAILED_CODES.values()))[0]
-        failed = begin + 1 + waits
-        steps.append((failed, "failed"))
-        return tuple(steps), failed if fate < 0.005 else None, code if fate < 0.010 else None
     sent = begin + 1 + waits
-    steps += [(max(begin, sent - 1), "sending"), (sent, "sent")]
+    kind = "text" if channel in ("sms", "mms") else "channel"
+    if fate < 0.008:
+        code = _drawn(random, _FAILED_CODES[kind]) if draw() < 0.9 else None
+        steps.append((sent, "failed"))
+        return tuple(steps), sent if draw() < 0.4 else None, code
+    steps.append((max(begin, sent - 1), "sending"))
+    if fate < 0.0083:
+        return tuple(steps), None, None
+    steps.append((sent, "sent"))
     arrives = sent + 2 + int(draw() ** 6 * 1800)
     if draw() < 0.01:
         arrives = sent + int(draw() * 2 * DAY)
-    if fate < 0.035:
-        code = random.choices(list(UNDELIVERED_CODES), list(UNDELIVERED_CODES.values()))[0]
+    if fate < 0.026:
         steps.append((arrives, "undelivered"))
-        return tuple(steps), sent, code
-    if fate < 0.055:
-        return tuple(steps), sent, None  # no receipt ever comes: sent for ever
-    if fate < 0.0555:
+        return tuple(steps), sent, _drawn(random, _UNDELIVERED_CODES[kind])
+    if (
+        fate < 0.038
+    ):  # no receipt ever comes: sent for ever; the few who blocked the shop, with 63033
+        return tuple(steps), sent, 63033 if channel == "whatsapp" and draw() < 0.1 else None
+    if fate < 0.0385:
         steps.append((arrives, "partially_delivered"))
         return tuple(steps), sent, None
-    if fate < 0.056:
+    if fate < 0.039:
         steps.append((arrives, "shipped"))  # a status nobody knows
         return tuple(steps), sent, None
     steps.append((arrives, "delivered"))
     if channel in ("whatsapp", "rcs") and draw() < 0.6:
         steps.append((arrives + 5 + int(draw() ** 5 * DAY), "read"))
     return tuple(steps), sent, None
+
+
+def _drawn(random: Random, weights: dict[int, int]) -> int:
+    return random.choices(list(weights), list(weights.values()))[0]
 
 
 def _channel(point: float, country: str) -> str:
