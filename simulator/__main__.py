@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import uvicorn
 
+from simulator.faults import Faults, Rule, rules_from
 from simulator.server import Simulator
 from simulator.world import World, WorldConfig, default_until
 
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--concurrency", type=int, help="requests an account may have in flight; more get a 429"
     )
     parser.add_argument(
+        "--faults", type=_faults, default=[], help='what goes wrong: [{"kind": "reset"}, …]'
+    )
+    parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end with the program that started it"
     )
     options = parser.parse_args(arguments)
@@ -43,12 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     world = World(
         WorldConfig(options.messages, options.days, options.accounts, options.seed, until)
     )
-    simulator = Simulator(world, latency=options.latency_ms / 1000, concurrency=options.concurrency)
+    simulator = Simulator(
+        world,
+        latency=options.latency_ms / 1000,
+        concurrency=options.concurrency,
+        faults=Faults(options.faults, options.seed),
+    )
     gc.freeze()
     gc.enable()
     server = uvicorn.Server(
-        uvicorn.Config(simulator.app(), log_level="warning", access_log=False, lifespan="off")
+        uvicorn.Config(
+            simulator.app(),
+            http=simulator.connections.protocol(),
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+        )
     )
+    simulator.is_ending = lambda: server.should_exit
 
     def end(signal_number: int = 0, frame: object = None) -> None:
         server.should_exit = True
@@ -80,6 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         threading.Thread(target=end_with_stdin, daemon=True).start()
     server.run(sockets=[listener])
+
+
+def _faults(text: str) -> list[Rule]:
+    try:
+        return rules_from(json.loads(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from simulator.faults import Rule, as_json
 from simulator.world import WorldConfig
 
 _PATIENCE = 20  # seconds to end
@@ -30,9 +32,20 @@ class Server:
 
     def set_clock(self, now: datetime) -> None:
         """Show the world as of another instant, UTC."""
+        self._put("clock", {"now": now.isoformat()})
+
+    def set_faults(self, rules: Iterable[Rule | Mapping[str, Any]] = ()) -> None:
+        """Let these things go wrong from now on, in place of those before; none: nothing more.
+
+        Raises:
+            HTTPError: status 400; there is no such fault.
+        """
+        self._put("faults", as_json(rules))
+
+    def _put(self, name: str, value: Any) -> None:
         request = urllib.request.Request(
-            f"{self.url}/simulator/clock",
-            json.dumps({"now": now.isoformat()}).encode(),
+            f"{self.url}/simulator/{name}",
+            json.dumps(value).encode(),
             {"Content-Type": "application/json"},
             method="PUT",
         )
@@ -40,7 +53,7 @@ class Server:
             pass
 
     def requests(self) -> dict[str, int]:
-        """How often each resource was asked for, `total`, and the most at the same time."""
+        """How often each resource was asked for, answered (`…_ok`), and went wrong (`fault_…`)."""
         with urllib.request.urlopen(f"{self.url}/simulator/requests", timeout=30) as answer:
             counts: dict[str, int] = json.load(answer)
         return counts
@@ -48,7 +61,10 @@ class Server:
 
 @contextmanager
 def running(
-    config: WorldConfig, latency_ms: float = 0.0, concurrency: int | None = None
+    config: WorldConfig,
+    latency_ms: float = 0.0,
+    concurrency: int | None = None,
+    faults: Iterable[Rule | Mapping[str, Any]] = (),
 ) -> Iterator[Server]:
     """Start a simulator on a free port; end it with the block, or with this process.
 
@@ -56,6 +72,7 @@ def running(
         config: the world it shows.
         latency_ms: milliseconds that each answer takes longer.
         concurrency: requests an account may have in flight; more are refused with 429.
+        faults: what goes wrong from the beginning.
 
     Raises:
         RuntimeError: it did not start; its own words are on standard error.
@@ -66,6 +83,7 @@ def running(
             "--messages", str(config.messages), "--days", str(config.days),
             "--accounts", str(config.accounts), "--seed", str(config.seed),
             "--until", config.until.isoformat(), "--latency-ms", str(latency_ms),
+            "--faults", json.dumps(as_json(faults)),
             *(["--concurrency", str(concurrency)] if concurrency else []),
         ],
         stdin=subprocess.PIPE,

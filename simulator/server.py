@@ -1,7 +1,7 @@
 """Twilio's REST API over HTTP, for the resources the pipeline reads.
 
-`/simulator/…` is ours: the clock and the request counters. All else answers as Twilio does,
-errors included (twilio.com/docs/usage/twilios-response).
+`/simulator/…` is ours: the clock, the faults and the request counters. All else answers as Twilio
+does, errors included (twilio.com/docs/usage/twilios-response).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import groupby
@@ -29,7 +29,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from simulator import usage, wire
+from simulator import spoiling, usage, wire
+from simulator.faults import REFUSALS, Faults, Rule, as_json, rules_from
 from simulator.view import Listing, View
 from simulator.wire import API
 from simulator.world import DAY, Account, World
@@ -50,11 +51,6 @@ class RefusedError(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-# A fault rule sees each request before it is answered, and may take its time; what it returns, if
-# anything, is the answer.
-Fault = Callable[[Request], Awaitable[Response | None]]
-
-
 @dataclass
 class Simulator:
     """The server's state: the world, the instant it is shown at, and what was asked.
@@ -62,17 +58,21 @@ class Simulator:
     Attributes:
         latency: seconds that every answer of Twilio's takes longer.
         concurrency: requests of one account at the same time; more are refused with 429.
-        faults: asked in order, before the request is answered.
+        faults: what goes wrong; None: nothing, until it is told.
+        is_ending: whether the server stops, so that nothing may wait any longer.
     """
 
     world: World
     latency: float = 0.0
     concurrency: int | None = None
-    faults: Sequence[Fault] = ()
+    faults: Faults = field(default_factory=Faults)
+    is_ending: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         self.view = View(self.world, int(self.world.config.until.timestamp()))
+        self.connections = spoiling.Connections()
         self.requests: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()  # whole and with status 200
         self.in_flight: Counter[str] = Counter()  # by account
         self.most_in_flight = 0
 
@@ -89,6 +89,8 @@ class Simulator:
             Route(f"{records}/{{period}}.json", self._twilio("usage", self._usage)),
             Route(f"{account}/Usage/Triggers.json", self._twilio("triggers", self._triggers)),
             Route("/simulator/clock", self._set_clock, methods=["PUT"]),
+            Route("/simulator/faults", self._set_faults, methods=["PUT"]),
+            Route("/simulator/faults", self._show_faults),
             Route("/simulator/requests", self._show_requests),
         ]
         return Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_allowed})
@@ -103,11 +105,30 @@ class Simulator:
         self.view = await asyncio.to_thread(View, self.world, int(now.timestamp()), self.view)
         return JSONResponse({"now": now.isoformat()})
 
+    async def _set_faults(self, request: Request) -> Response:
+        """`PUT [{"kind": …}, …]`: what goes wrong from now on; an empty list: nothing more."""
+        try:
+            self.faults.set(rules_from(await request.json()))
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return await self._show_faults(request)
+
+    async def _show_faults(self, request: Request) -> Response:
+        """The rules in force, with the times left to each."""
+        return JSONResponse(as_json(self.faults.rules))
+
     async def _show_requests(self, request: Request) -> Response:
-        """How often each resource was asked for, and the most requests at the same time."""
+        """How often what was asked for, answered, and went wrong.
+
+        `messages` are all requests for pages of Messages.json, `message` those for one message;
+        `messages_ok` those of them answered whole and with status 200. `fault_reset` are the
+        resets, as each kind of fault; `most_in_flight` the most requests at the same time.
+        """
         return JSONResponse(
             {
                 **self.requests,
+                **{f"{name}_ok": self.answered[name] for name in self.requests},
+                **{f"fault_{kind}": count for kind, count in self.faults.happened.items()},
                 "total": sum(self.requests.values()),
                 "most_in_flight": self.most_in_flight,
             }
@@ -147,10 +168,43 @@ class Simulator:
             raise RefusedError(429, 20429, "Too Many Requests")
         if self.latency:
             await asyncio.sleep(self.latency)
-        for fault in self.faults:
-            faulty = await fault(request)
-            if faulty is not None:
-                return faulty
+        account_sid = request.path_params.get("sid", "")
+        path = request.url.path.removeprefix(API)
+        rule = self.faults.next_for(path, request.url.query, account_sid)
+        if rule is None:
+            response = self._good(name, answer, request)
+        else:
+            response = self._faulty(rule, name, answer, request)
+        is_whole = rule is None or rule.is_harmless
+        self.answered[name] += is_whole and response.status_code == 200
+        return response
+
+    def _faulty(self, rule: Rule, name: str, answer: Answer, request: Request) -> Response:
+        """What a rule makes of an answer."""
+        if rule.kind in REFUSALS:
+            status, code, text = rule.refusal
+            response = _json(wire.error(status, code, text), status)
+            if rule.retry_after is not None:
+                response.headers["Retry-After"] = f"{rule.retry_after:g}"
+            return response
+        if rule.kind == "html_error":
+            return spoiling.html_error()
+        if rule.kind == "hang":
+            return spoiling.hang(self.connections, self.is_ending)
+        request.state.rule = rule  # for what a page does with it
+        good = self._good(name, answer, request)
+        if rule.kind == "truncated":
+            return spoiling.truncated(good)
+        if rule.kind == "empty":
+            return spoiling.empty(good)
+        if rule.kind == "reset":
+            return spoiling.reset(good, self.connections)
+        if rule.kind == "drip":
+            return spoiling.drip(good, self.connections, rule.seconds, self.is_ending)
+        return good
+
+    def _good(self, name: str, answer: Answer, request: Request) -> Response:
+        """The answer when all goes well."""
         caller, uses_key = self._authenticate(request)
         asked = self._reachable(request.path_params.get("sid", caller.sid), caller, uses_key)
         if uses_key and name == "accounts":
@@ -200,10 +254,9 @@ class Simulator:
     def _message(self, request: Request, account: Account) -> Response:
         sid = request.path_params["message"]
         message = self.view.find(account.sid, sid)
-        content = self.view.message(account.sid, sid)
-        if message is None or content is None or self.view.time_of(message) < self._oldest():
+        if message is None or self.view.time_of(message) < self._oldest():
             raise _missing(request.url.path)
-        return _json(content)
+        return _json(wire.render(wire.message_record(self.world, message, self.view.now)))
 
     def _messages(self, request: Request, account: Account) -> Response:
         query = request.query_params
@@ -219,12 +272,23 @@ class Simulator:
         is_filtered = first is not None or last is not None
         listing = self.view.messages(account.sid, only_sent=is_filtered)
         newest = self.view.now if last is None else last
+        rule: Rule | None = getattr(request.state, "rule", None)
+        token = query.get("PageToken")
+        if rule and rule.kind == "shift" and token is None:
+            newest = min(newest, self.view.now - int(rule.seconds))
         found: Sequence[int] = listing.between(oldest if first is None else first, newest)
         wanted = {name: query[name] for name in ("To", "From") if name in query}
         if wanted:
             found = [i for i in found if _matches(listing.contents[i], wanted)]
         number, size = _page_number(query), _page_size(query)
-        start = self._start(listing, found, query.get("PageToken"), number, size, account)
+        start = self._start(listing, found, token, number, size, account)
+        if rule and token is not None:
+            if rule.kind == "shift":
+                come = listing.between(self.view.now - int(rule.seconds) + 1, newest)
+                repeated = bisect_left(found, come.stop) - bisect_left(found, come.start)
+            else:
+                repeated = rule.rows if rule.kind == "duplicates" else 0
+            start = max(0, start - min(repeated, size - 1))  # or the reader would never get on
         shown = found[start : start + size]
         return _page(
             request, "messages", [listing.contents[i] for i in shown], number, size,

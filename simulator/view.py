@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from simulator import usage, wire
 from simulator.world import Message, World
+
+HOUR = 3_600
 
 
 class Listing:
@@ -18,9 +22,13 @@ class Listing:
     """
 
     def __init__(self, entries: Sequence[tuple[int, str, bytes]]) -> None:
-        self._times = array("q", (-time for time, _, _ in entries))  # ascending, for bisection
+        self._times = array("q", [-time for time, _, _ in entries])  # ascending, for bisection
         self.sids = [sid for _, sid, _ in entries]
         self.contents = [content for _, _, content in entries]
+
+    def entries(self) -> Iterator[tuple[int, str, bytes]]:
+        """Time, SID and record of each message, as they were given."""
+        return zip((-time for time in self._times), self.sids, self.contents, strict=True)
 
     def between(self, first: int, last: int) -> range:
         """The positions of records from `first` to `last`, both inclusive, epoch seconds."""
@@ -34,44 +42,65 @@ class Listing:
         return start
 
 
-class View:
-    """The world at `now`, epoch seconds. A later view takes over what looks the same in it."""
+class _Index:
+    """What all views of a world share: its messages by SID, and by the hours they change in."""
 
-    def __init__(self, world: World, now: int, earlier: View | None = None) -> None:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.by_sid: dict[str, Message] = {message.sid: message for message in world.messages}
+
+    @cached_property
+    def _by_hour(self) -> dict[int, list[int]]:
+        """Numbers of the messages that look different after some instant of an hour.
+
+        Made when the clock first moves: a world that is only read needs none.
+        """
+        by_hour: dict[int, list[int]] = defaultdict(list)
+        for number, message in enumerate(self._world.messages):
+            for hour in {instant // HOUR for instant in message.turns()}:
+                by_hour[hour].append(number)
+        return by_hour
+
+    def changed_between(self, one: int, other: int) -> set[int]:
+        """Numbers of all messages that look different at the two instants, and some more."""
+        first, last = sorted((one, other))
+        hours = range(first // HOUR, last // HOUR + 1)
+        return {number for hour in hours for number in self._by_hour.get(hour, ())}
+
+
+class View:
+    """The world at `now`, epoch seconds. Another view takes over what looks the same in it."""
+
+    def __init__(self, world: World, now: int, other: View | None = None) -> None:
         self.world = world
         self.now = now
         self._numbers = {account.sid: i for i, account in enumerate(world.accounts)}
-        self._messages: dict[str, Message] = (
-            earlier._messages if earlier else {message.sid: message for message in world.messages}
-        )
-        self._contents = self._rendered(earlier)
+        self._index: _Index = other._index if other else _Index(world)
+        messages = world.messages
+        changed: Iterable[int] = range(len(messages))
         entries: list[list[tuple[int, str, bytes]]] = [[] for _ in world.accounts]
         unsent: set[str] = set()
-        for message, content in zip(world.messages, self._contents, strict=False):
+        if other:
+            changed = self._index.changed_between(other.now, now)
+            changed_sids = {messages[number].sid for number in changed}
+            for rows, listing in zip(entries, other._all, strict=True):
+                rows.extend(entry for entry in listing.entries() if entry[1] not in changed_sids)
+            unsent = other._unsent - changed_sids
+        for number in changed:
+            message = messages[number]
+            if not message.is_listed(now):
+                continue
+            content = wire.render(wire.message_record(world, message, now))
             entries[message.account].append((self.time_of(message), message.sid, content))
             if message.sent is None or message.sent > now:
                 unsent.add(message.sid)
         for rows in entries:
             rows.sort(reverse=True)
-        self._all = [Listing(rows) for rows in entries]
+        self._unsent: set[str] = unsent
+        self._all: list[Listing] = [Listing(rows) for rows in entries]
         self._sent = [Listing([row for row in rows if row[1] not in unsent]) for rows in entries]
         self.usage = usage.daily_usage(world, now)
         self._usage_records: dict[tuple[object, ...], list[bytes]] = {}
-
-    def _rendered(self, earlier: View | None) -> list[bytes]:
-        """Every message created until now, in the world's order."""
-        contents: list[bytes] = []
-        known = earlier._contents if earlier else []
-        first, last = sorted((earlier.now if earlier else self.now, self.now))
-        for number, message in enumerate(self.world.messages):
-            if message.created > self.now:
-                break
-            if number < len(known) and not message.changes_between(first, last):
-                contents.append(known[number])
-            else:
-                record = wire.message_record(self.world, message, self.now)
-                contents.append(wire.render(record))
-        return contents
 
     def time_of(self, message: Message) -> int:
         """Where a message stands in a list."""
@@ -85,19 +114,11 @@ class View:
         return listings[self._numbers[account_sid]]
 
     def find(self, account_sid: str, sid: str) -> Message | None:
-        """A message of an account; None when it has no such message yet."""
-        message = self._messages.get(sid)
-        if message is None or message.created > self.now:
+        """A message of an account, listed already or not; None when it has no such message."""
+        message = self._index.by_sid.get(sid)
+        if message is None or not message.exists(self.now):
             return None
         return message if self._numbers[account_sid] == message.account else None
-
-    def message(self, account_sid: str, sid: str) -> bytes | None:
-        """One message's record; None when this account has no such message yet."""
-        message = self.find(account_sid, sid)
-        if message is None:
-            return None
-        listing = self._all[message.account]
-        return listing.contents[listing.position(self.time_of(message), sid)]
 
     def usage_records(
         self, account_sid: str, *, with_subaccounts: bool, spans: usage.Spans, resource: str,

@@ -45,7 +45,7 @@ def message_record(world: World, message: Message, now: int) -> dict[str, Any]:
     record: dict[str, Any] = {
         "account_sid": account_sid,
         "api_version": "2010-04-01",
-        "body": message.body,
+        "body": state.body,
         "date_created": rfc2822(message.created),
         "date_sent": rfc2822(state.sent),
         "date_updated": rfc2822(state.updated),

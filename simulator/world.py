@@ -89,6 +89,8 @@ class Message:
 
     `steps` are (instant, status), ascending. `sent` is when date_sent appears, None: never.
     `charge` is what the message costs (0: nothing), shown as its price from `priced` on.
+    `listed` is when lists begin to show it (None: at once), `redacted` when its body becomes
+    empty, `deleted` when it vanishes; None: never.
     """
 
     sid: str
@@ -110,12 +112,25 @@ class Message:
     priced: int | None
     has_currency: bool
     tags: bool
+    listed: int | None = None
+    redacted: int | None = None
+    deleted: int | None = None
 
-    def changes_between(self, first: int, last: int) -> bool:
-        """Whether Twilio shows it otherwise at `last` than at `first`."""
-        if self.priced is not None and first < self.priced <= last:
-            return True
-        return any(first < instant <= last for instant, _ in self.steps)
+    def turns(self) -> Iterator[int]:
+        """The instants from which on Twilio shows it otherwise than before."""
+        yield self.created
+        for instant, _ in self.steps:
+            yield instant
+        later = (self.sent, self.priced, self.listed, self.redacted, self.deleted)
+        yield from (instant for instant in later if instant is not None)
+
+    def exists(self, now: int) -> bool:
+        """Whether it can be asked for by its SID."""
+        return self.created <= now and (self.deleted is None or now < self.deleted)
+
+    def is_listed(self, now: int) -> bool:
+        """Whether lists show it."""
+        return self.exists(now) and (self.listed is None or self.listed <= now)
 
     def state_at(self, now: int) -> MessageState:
         """What Twilio shows of the message at an instant."""
@@ -139,6 +154,7 @@ class Message:
             price=self.charge if is_priced else None,
             currency="USD" if is_priced or self.has_currency else None,
             segment_count=self.segment_count if has_sender else 0,
+            body="" if self.redacted is not None and self.redacted <= now else self.body,
         )
 
 
@@ -154,6 +170,7 @@ class MessageState:
     price: int | None
     currency: str | None
     segment_count: int
+    body: str
 
 
 class World:

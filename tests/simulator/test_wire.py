@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
@@ -20,17 +19,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import httpx
 import pytest
 from openapi_schema_validator import OAS30Validator
-from starlette.requests import Request
-from starlette.responses import Response
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from simulator.process import Server, running
-from simulator.server import Simulator
 from simulator.world import World, WorldConfig
 
 UNTIL = datetime(2026, 11, 10, 6, tzinfo=UTC)
@@ -346,28 +341,8 @@ def test_more_requests_at_once_than_allowed_are_refused() -> None:
         assert {body["code"] for status, body in answers if status == 429} == {20429}
         counts = slow.requests()
     assert (counts["messages"], counts["total"]) == (6, 6)
+    assert counts["messages_ok"] == sum(status == 200 for status, _ in answers) < 6
     assert counts["most_in_flight"] > 2
-
-
-def test_a_fault_rule_answers_in_place_of_twilio() -> None:
-    async def sick(request: Request) -> Response | None:
-        return Response("<html>Bad Gateway</html>", 502) if "Page" in request.query_params else None
-
-    world = World(WorldConfig(messages=50, days=2, accounts=1, seed=5, until=UNTIL))
-    app = Simulator(world, faults=[sick]).app()
-    path = f"/2010-04-01/Accounts/{world.main.sid}/Messages.json"
-
-    async def ask() -> list[httpx.Response]:
-        credentials = world.main.sid, world.main.auth_token
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://twilio", auth=credentials
-        ) as client:
-            return [await client.get(path), await client.get(path, params={"Page": 0})]
-
-    well, ill = asyncio.run(ask())
-    assert (well.status_code, ill.status_code) == (200, 502)
-    assert well.headers["Twilio-Request-Id"] != ill.headers["Twilio-Request-Id"]
-    assert ill.text.startswith("<html>")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
