@@ -1,6 +1,7 @@
 select
     message_hour,
     utc_offset,
+    utc_date,
     account_sid,
     channel,
     direction,
@@ -10,6 +11,7 @@ from {{ ref('hourly_messages') }}
 group by
     message_hour,
     utc_offset,
+    utc_date,
     account_sid,
     channel,
     direction

@@ -22,6 +22,8 @@ CONTRACT = {
     "is_settled",
     "top_recipients": "month account_sid recipient_rank recipient country message_count "
     "delivered_count failed_count message_cost reply_count currency last_message_at",
+    "completeness": "usage_date account_sid channel_group message_count usage_count difference "
+    "last_extracted_at state",
 }
 
 

@@ -11,7 +11,18 @@ with
 -- only the days deleted above: all of them in an empty build file
 messages as (
 
-    select * from {{ ref('int_messages_settled') }}
+    select
+        *,
+        (message_at at time zone 'UTC')::date as utc_date,
+        sent_at is not null and status not in ('failed', 'canceled') as is_billed
+    from {{ ref('int_messages_settled') }}
+
+),
+
+blocking_codes as (
+
+    select error_code from {{ ref('error_codes') }}
+    where is_blocked
 
 )
 
@@ -20,6 +31,7 @@ select
     message_hour,
     utc_offset,
     hour_started_at,
+    utc_date,
     account_sid,
     channel,
     direction,
@@ -30,7 +42,14 @@ select
     count(*) filter (where is_attempted) as attempted_count,
     count(*) filter (where is_delivered) as delivered_count,
     count(*) filter (where is_failed) as failed_count,
+    count(*) filter (
+        where is_attempted and error_code in (select error_code from blocking_codes)
+    ) as blocked_count,
+    count(*) filter (where is_opt_out_request) as opt_out_count,
+    count(*) filter (where is_billed) as billed_count,
+    coalesce(sum(segment_count) filter (where is_billed), 0)::bigint as billed_segment_count,
     sum(message_cost)::decimal(18, 6) as message_cost,
+    (sum(message_cost) filter (where is_failed))::decimal(18, 6) as failed_cost,
     count(*) filter (where message_cost is null) as unpriced_count,
     count(*) filter (where not is_settled) as unsettled_count
 

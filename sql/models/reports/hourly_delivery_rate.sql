@@ -2,8 +2,19 @@ with
 
 hourly_messages as (
 
-    select * from {{ ref('hourly_messages') }}
+    select
+        message_hour,
+        utc_offset,
+        hour_started_at,
+        account_sid,
+        channel,
+        sum(attempted_count)::bigint as attempted_count,
+        sum(delivered_count)::bigint as delivered_count,
+        sum(failed_count)::bigint as failed_count,
+        sum(unsettled_count)::bigint as unsettled_count
+    from {{ ref('hourly_messages') }}
     where direction = 'outbound'
+    group by all
 
 ),
 
