@@ -80,9 +80,7 @@ def running(
     process = subprocess.Popen(
         [
             sys.executable, "-m", "simulator", "--until-stdin-closes",
-            "--messages", str(config.messages), "--days", str(config.days),
-            "--accounts", str(config.accounts), "--seed", str(config.seed),
-            "--until", config.until.isoformat(), "--latency-ms", str(latency_ms),
+            "--world", json.dumps(config.as_json()), "--latency-ms", str(latency_ms),
             "--faults", json.dumps(as_json(faults)),
             *(["--concurrency", str(concurrency)] if concurrency else []),
         ],

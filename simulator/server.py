@@ -38,6 +38,11 @@ from simulator.world import DAY, Account, World
 MOST_RECORDS = 1000
 USUAL_RECORDS = 50
 RETENTION_DAYS = 400
+# What an account answers that is no longer active: undocumented, of the codes that were met.
+_OF_INACTIVE = {
+    "suspended": (403, 20403, "Account is suspended"),
+    "closed": (401, 10001, "Account is not active"),
+}
 
 
 Answer = Callable[[Request, Account], Response]
@@ -210,6 +215,9 @@ class Simulator:
         if uses_key and name == "accounts":
             # A Standard key may not use /Accounts (twilio.com/docs/iam/api-keys).
             raise RefusedError(401, 20003, "Authenticate")
+        status = asked.status_at(self.view.now)
+        if name not in ("accounts", "account") and status != "active":
+            raise RefusedError(*_OF_INACTIVE[status])
         return answer(request, asked)
 
     def _authenticate(self, request: Request) -> tuple[Account, bool]:
@@ -228,8 +236,10 @@ class Simulator:
 
     def _reachable(self, sid: str, caller: Account, uses_key: bool) -> Account:
         for account in self.world.accounts:
-            if account.sid == sid and (
-                account is caller or (caller is self.world.main and not uses_key)
+            if (
+                account.sid == sid
+                and (account is caller or (caller is self.world.main and not uses_key))
+                and account.exists(self.view.now)
             ):
                 return account
         raise _missing(f"{API}/Accounts/{sid}")
@@ -238,18 +248,19 @@ class Simulator:
         mine = [
             account
             for account in self.world.accounts
-            if caller in (account, self.world.main) and account.created <= self.view.now
+            if caller in (account, self.world.main) and account.exists(self.view.now)
         ]
         query = request.query_params
         if "FriendlyName" in query:
             mine = [account for account in mine if account.name == query["FriendlyName"]]
         if "Status" in query:
-            mine = [account for account in mine if account.status == query["Status"]]
-        contents = [wire.render(wire.account_record(account)) for account in mine]
+            wanted = query["Status"]
+            mine = [one for one in mine if one.status_at(self.view.now) == wanted]
+        contents = [wire.render(wire.account_record(one, self.view.now)) for one in mine]
         return self._counted_page(request, "accounts", contents)
 
     def _account(self, request: Request, account: Account) -> Response:
-        return _json(wire.render(wire.account_record(account)))
+        return _json(wire.render(wire.account_record(account, self.view.now)))
 
     def _message(self, request: Request, account: Account) -> Response:
         sid = request.path_params["message"]

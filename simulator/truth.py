@@ -1,14 +1,15 @@
 """The expected reports, in plain Python, from the simulator's own records.
 
-Scope: what a warehouse knows that has read everything since `read_since` (a UTC midnight) until
-`now`, at `now`: messages whose time (date_sent, else date_created) lies between the two, as they
-are shown at `now`; usage from the first day of the month of `read_since`.
+Scope: what was read. By default everything since `read_since` (a UTC midnight) was read once, at
+`now`: messages whose time (date_sent, else date_created) lies between the two, usage from the
+first day of the month of `read_since`. With `reads` it is those windows at their instants, and
+each figure is as it was shown when it was last read.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from simulator import people
-from simulator.usage import daily_usage
+from simulator.observed import (
+    MESSAGES,
+    Known,
+    KnownDay,
+    Read,
+    known_messages,
+    known_usage,
+    reads_of_all,
+    unbroken,
+)
 from simulator.world import MICRO, Message, MessageState, World
 
 # The parts of the bill that do not overlap; `other` is what totalprice has beyond them.
@@ -30,7 +40,10 @@ _ARRIVED = ("delivered", "read")
 _FAILED = ("failed", "undelivered")
 _FINAL = (*_ARRIVED, *_FAILED, "canceled", "received")
 _TOP = 100
+_HOUR = timedelta(hours=1)
+_REVISED = timedelta(days=3)  # usage of a day may change for so long after its end
 Row = dict[str, Any]
+Stretches = Mapping[str, Sequence[tuple[datetime, datetime]]]
 
 
 @dataclass(frozen=True)
@@ -60,85 +73,102 @@ class Seen:
 
 
 def expected_reports(
-    world: World, now: datetime, timezone: str, read_since: datetime, *, with_unsent: bool = True
+    world: World,
+    now: datetime,
+    timezone: str,
+    read_since: datetime,
+    *,
+    with_unsent: bool = True,
+    reads: Sequence[Read] | None = None,
 ) -> dict[str, list[Row]]:
-    """Rows of daily_volume, hourly_delivery_rate, monthly_cost and top_recipients."""
+    """Rows of daily_volume, hourly_delivery_rate, monthly_cost and top_recipients.
+
+    Args:
+        now: when everything since `read_since` was read; of no meaning with `reads`.
+        reads: what was read instead, as a ledger has it.
+    """
     zone = ZoneInfo(timezone)
-    seen = list(_seen(world, now, zone, read_since, with_unsent))
+    if reads is None:
+        reads = reads_of_all(world, [now], read_since, with_unsent=with_unsent)
+    seen = [_seen(world, known, zone) for known in known_messages(world, reads)]
+    covered = unbroken(reads, MESSAGES)
     return {
-        "daily_volume": _daily_volume(seen, now, zone, read_since),
-        "hourly_delivery_rate": _hourly_delivery_rate(seen, now, zone, read_since),
-        "monthly_cost": _monthly_cost(world, now, read_since),
+        "daily_volume": _daily_volume(seen, zone, covered),
+        "hourly_delivery_rate": _hourly_delivery_rate(seen, covered),
+        "monthly_cost": _monthly_cost(world, known_usage(world, reads)),
         "top_recipients": _top_recipients(seen),
     }
 
 
 def expected_messages(
-    world: World, now: datetime, read_since: datetime, *, with_unsent: bool = True
+    world: World,
+    now: datetime,
+    read_since: datetime,
+    *,
+    with_unsent: bool = True,
+    reads: Sequence[Read] | None = None,
 ) -> dict[str, Row]:
-    """What the lake must know of each message in scope, by SID."""
+    """What the lake must know of each message, by SID; arguments as of `expected_reports`."""
+    if reads is None:
+        reads = reads_of_all(world, [now], read_since, with_unsent=with_unsent)
+    return {known.message.sid: _lake_row(world, known) for known in known_messages(world, reads)}
+
+
+def _lake_row(world: World, known: Known) -> Row:
+    message, state = known.message, known.state
+    encoding = None
+    if state.body:
+        encoding = "gsm7" if people.is_gsm7(state.body) else "ucs2"
     return {
-        entry.message.sid: {
-            "account_sid": entry.account_sid,
-            "messaging_service_sid": entry.message.service_sid,
-            "direction": entry.message.direction,
-            "status": entry.state.status,
-            "error_code": entry.state.error_code,
-            "sender": entry.state.sender,
-            "recipient": entry.message.recipient,
-            "country": entry.message.country,
-            "created_at": _utc(entry.message.created),
-            "sent_at": None if entry.state.sent is None else _utc(entry.state.sent),
-            "updated_at": _utc(entry.state.updated),
-            "price": None if entry.state.price is None else _money(entry.state.price),
-            "currency": entry.state.currency,
-            "segment_count": entry.state.segment_count,
-            "media_count": entry.message.media_count,
-            "body_length": len(entry.message.body),
-            "body_encoding": "gsm7" if people.is_gsm7(entry.message.body) else "ucs2",
-            "is_opt_out_request": entry.direction == "inbound"
-            and entry.message.body.upper() in people.OPT_OUT_WORDS,
-        }
-        for entry in _seen(world, now, ZoneInfo("UTC"), read_since, with_unsent)
+        "account_sid": world.accounts[message.account].sid,
+        "messaging_service_sid": message.service_sid,
+        "direction": message.direction,
+        "status": state.status,
+        "error_code": state.error_code,
+        "sender": state.sender,
+        "recipient": message.recipient,
+        "country": message.country,
+        "created_at": _utc(message.created),
+        "sent_at": None if state.sent is None else _utc(state.sent),
+        "updated_at": _utc(state.updated),
+        "price": None if state.price is None else _money(state.price),
+        "currency": state.currency,
+        "segment_count": state.segment_count,
+        "media_count": message.media_count,
+        "body_length": len(state.body),
+        "body_encoding": encoding,
+        # What was asked for counts, even when its text is gone.
+        "is_opt_out_request": message.direction == "inbound"
+        and any(body.upper() in people.OPT_OUT_WORDS for body in known.bodies),
     }
 
 
-def _seen(
-    world: World, now: datetime, zone: ZoneInfo, read_since: datetime, with_unsent: bool
-) -> Iterator[Seen]:
-    for message, state in world.messages_as_of(now):
-        if state.sent is None and not with_unsent:
-            continue
-        at = _utc(message.created if state.sent is None else state.sent)
-        if not read_since <= at < now:
-            continue
-        other = message.sender if message.direction == "inbound" else message.recipient
-        prefix, colon, rest = (other or "").partition(":")
-        if colon:
-            channel, address = prefix.lower(), rest
-        else:
-            is_mms = message.media_count > 0 or message.sid.startswith("MM")
-            channel, address = "mms" if is_mms else "sms", other or ""
-        way = message.direction
-        direction = (
-            "inbound"
-            if way == "inbound"
-            else "outbound"
-            if way.startswith("outbound")
-            else "unknown"
-        )
-        yield Seen(
-            message=message,
-            state=state,
-            account_sid=world.accounts[message.account].sid,
-            at=at,
-            local=at.astimezone(zone),
-            direction=direction,
-            channel=channel,
-            address=address or None,
-            is_tried=direction == "outbound" and state.status not in _NEVER_TRIED,
-            is_settled=_is_settled(state, now - at),
-        )
+def _seen(world: World, known: Known, zone: ZoneInfo) -> Seen:
+    message, state = known.message, known.state
+    at = _utc(message.created if state.sent is None else state.sent)
+    other = message.sender if message.direction == "inbound" else message.recipient
+    prefix, colon, rest = (other or "").partition(":")
+    if colon:
+        channel, address = prefix.lower(), rest
+    else:
+        is_mms = message.media_count > 0 or message.sid.startswith("MM")
+        channel, address = "mms" if is_mms else "sms", other or ""
+    way = message.direction
+    direction = way if way == "inbound" else "unknown"
+    if way.startswith("outbound"):
+        direction = "outbound"
+    return Seen(
+        message=message,
+        state=state,
+        account_sid=world.accounts[message.account].sid,
+        at=at,
+        local=at.astimezone(zone),
+        direction=direction,
+        channel=channel,
+        address=address or None,
+        is_tried=direction == "outbound" and state.status not in _NEVER_TRIED,
+        is_settled=_is_settled(state, _utc(known.read_at) - at),
+    )
 
 
 def _is_settled(state: MessageState, age: timedelta) -> bool:
@@ -151,9 +181,7 @@ def _is_settled(state: MessageState, age: timedelta) -> bool:
     return is_done and is_costed
 
 
-def _daily_volume(
-    seen: list[Seen], now: datetime, zone: ZoneInfo, read_since: datetime
-) -> list[Row]:
+def _daily_volume(seen: list[Seen], zone: ZoneInfo, covered: Stretches) -> list[Row]:
     groups: dict[tuple[date, str, str, str], list[Seen]] = defaultdict(list)
     for entry in seen:
         groups[entry.local.date(), entry.account_sid, entry.channel, entry.direction].append(entry)
@@ -175,17 +203,14 @@ def _daily_volume(
                 **_outcomes(group),
                 "message_cost": _cost(group),
                 "unpriced_count": sum(entry.state.price is None for entry in group),
-                "is_settled": read_since <= first
-                and last <= now
+                "is_settled": _is_covered(first, last, covered[account_sid])
                 and all(entry.is_settled for entry in group),
             }
         )
     return rows
 
 
-def _hourly_delivery_rate(
-    seen: list[Seen], now: datetime, zone: ZoneInfo, read_since: datetime
-) -> list[Row]:
+def _hourly_delivery_rate(seen: list[Seen], covered: Stretches) -> list[Row]:
     groups: dict[tuple[datetime, str, str, str], list[Seen]] = defaultdict(list)
     for entry in seen:
         if entry.direction == "outbound":
@@ -211,26 +236,31 @@ def _hourly_delivery_rate(
                 **outcomes,
                 "delivery_rate": arrived / tried if tried else None,
                 "confirmed_delivery_rate": arrived / answered if answered else None,
-                "is_settled": read_since <= first
-                and first + timedelta(hours=1) <= now
+                "is_settled": _is_covered(first, first + _HOUR, covered[account_sid])
                 and all(entry.is_settled for entry in group),
             }
         )
     return rows
 
 
-def _monthly_cost(world: World, now: datetime, read_since: datetime) -> list[Row]:
-    """From the records of each day that are not all zero."""
+def _is_covered(
+    first: datetime, last: datetime, stretches: Sequence[tuple[datetime, datetime]]
+) -> bool:
+    return any(start <= first and last <= end for start, end in stretches)
+
+
+def _monthly_cost(world: World, days: dict[tuple[int, date], KnownDay]) -> list[Row]:
+    """From the records of each day that are not all zero; totalprice has always one."""
     totals: dict[tuple[date, str], dict[str, list[int]]] = defaultdict(
         lambda: defaultdict(lambda: [0, 0, 0])
     )
-    first_day = read_since.date().replace(day=1)
-    for (account, day), categories in daily_usage(world, int(now.timestamp())).items():
-        if not first_day <= day <= now.date():
-            continue
-        month = totals[day.replace(day=1), world.accounts[account].sid]
+    read_at: dict[tuple[date, str], list[int]] = defaultdict(list)
+    for (account, day), known in days.items():
+        key = day.replace(day=1), world.accounts[account].sid
+        read_at[key].append(known.read_at)
+        month = totals[key]
         month["totalprice"][0] += 0
-        for category, entry in categories.items():
+        for category, entry in known.categories.items():
             if entry.count or entry.usage or entry.cost or category == "totalprice":
                 month[category][0] += entry.count
                 month[category][1] += entry.usage
@@ -238,9 +268,9 @@ def _monthly_cost(world: World, now: datetime, read_since: datetime) -> list[Row
     rows = []
     for (month_start, account_sid), by_category in sorted(totals.items()):
         month_end = (month_start + timedelta(days=32)).replace(day=1)
-        is_settled = now >= datetime(
-            month_end.year, month_end.month, month_end.day, tzinfo=UTC
-        ) + timedelta(days=3)
+        final = datetime(month_end.year, month_end.month, month_end.day, tzinfo=UTC) + _REVISED
+        read = read_at[month_start, account_sid]
+        is_settled = len(read) == (month_end - month_start).days and _utc(min(read)) >= final
         shared = {"month": month_start, "account_sid": account_sid}
         covered = 0
         for category in sorted(set(COVER) & set(by_category)):

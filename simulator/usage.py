@@ -10,8 +10,10 @@ from itertools import chain
 from random import Random
 from typing import Any
 
+from simulator.config import DAY
+from simulator.message import Message
 from simulator.wire import API, amount
-from simulator.world import DAY, Message, World
+from simulator.world import World
 
 # Each leaf with what contains it (twilio.com/docs/usage/api/usage-record and support cases);
 # carrier fees stand beside sms and mms, not in them. `channels` contains both kinds of channels.
@@ -38,6 +40,9 @@ PARENTS = {
     "studio-engagements": (),
     "verify-push": (),
 }
+# A category nobody knows, of worlds with novelties.
+_NEW_CATEGORY = "hologram-messages"
+_BOOKED_WITHIN = 3 * DAY - 60  # of the day's end
 # Codes for which Twilio takes no failed-message processing fee.
 _FREE_OF_FAILURE_FEE = (21408, 30002, 30008, 30036, 63013, 63018, 63024, 63032)
 _UNITS = {
@@ -142,8 +147,11 @@ def daily_usage(world: World, now: int) -> Ledger:
     """Amounts of every category with anything in it, by account number and GMT day, as of now."""
     ledger: Ledger = defaultdict(lambda: defaultdict(Amounts))
     dates: dict[int, date] = {}
+    revised = world.config.revised_usage
     for message in world.messages:
         if message.sent is None or message.sent > now:
+            continue
+        if revised and _booked_at(message, revised) > now:
             continue
         day = message.sent // DAY
         usage_date = dates.get(day)
@@ -154,7 +162,7 @@ def daily_usage(world: World, now: int) -> Ledger:
     for categories in ledger.values():
         total = sum(entry.cost for entry in categories.values())
         for leaf, entry in list(categories.items()):
-            for parent in PARENTS[leaf]:
+            for parent in PARENTS.get(leaf, ()):
                 categories[parent].add(entry.count, entry.usage, entry.cost)
         categories["totalprice"].add(0, 0, total)
     return ledger
@@ -173,6 +181,15 @@ def totals(ledger: Ledger, accounts: Iterable[int], first: date, last: date) -> 
     return dict(sorted(summed.items()))
 
 
+def _booked_at(message: Message, revised: float) -> int:
+    """When a message appears in usage: some only days after it was sent."""
+    sent = message.sent or 0
+    if int(message.sid[2:10], 16) >= revised * 2**32:
+        return sent
+    latest = (sent // DAY + 1) * DAY + _BOOKED_WITHIN
+    return sent + int(message.sid[10:18], 16) * (latest - sent) // 2**32
+
+
 def _bill(message: Message, categories: dict[str, Amounts]) -> None:
     if message.steps[-1][1] == "failed":
         if message.error_code not in _FREE_OF_FAILURE_FEE:
@@ -180,7 +197,7 @@ def _bill(message: Message, categories: dict[str, Amounts]) -> None:
         return
     way = "inbound" if message.direction == "inbound" else "outbound"
     cost, quantity = -message.charge, message.segment_count
-    if message.channel in ("whatsapp", "messenger"):
+    if message.channel not in ("sms", "mms", "rcs"):
         categories[f"channels-messaging-{way}"].add(1, quantity, cost)
         if way == "outbound" and message.channel == "whatsapp":
             kind = "marketing" if message.body.startswith("Oferta") else "utility"
@@ -196,12 +213,13 @@ def _bill(message: Message, categories: dict[str, Amounts]) -> None:
 
 
 def _other_products(world: World, now: int, ledger: Ledger) -> None:
-    first = first_day(world)
-    last = datetime.fromtimestamp(now, UTC).date()
-    for account in range(len(world.accounts)):
-        day = first
+    config = world.config
+    novelties_from = _day_of(config.novelties_from)
+    for account, owner in enumerate(world.accounts):
+        day = max(first_day(world), _day_of(owner.created))
+        last = _day_of(now if owner.ended is None else min(now, owner.ended))
         while day <= last:
-            random = Random(f"{world.config.seed}/{account}/{day}")
+            random = Random(f"{config.seed}/{account}/{day}")
             categories = ledger[account, day]
             calls = random.randrange(12)
             if calls:
@@ -214,10 +232,27 @@ def _other_products(world: World, now: int, ledger: Ledger) -> None:
                 )
                 categories["a2p-10dlc-registrationfees-monthly"].add(1, 1, 10_000_000)
             lookups = random.randrange(40)
+            if config.novelties and day >= novelties_from:
+                categories[_NEW_CATEGORY].add(3, 3, 12_000)
             categories["lookups"].add(lookups, lookups, lookups * 5_000)
             categories["studio-engagements"].add(5, 5, 0 if random.random() < 0.5 else 1_234)
             categories["verify-push"].add(lookups // 3, lookups // 3, (lookups // 3) * 45_000)
+            if config.revised_usage and now < _corrected_at(config.seed, account, day):
+                much = 1 + int(lookups * config.revised_usage)
+                categories["lookups"].add(much, much, much * 5_000)
             day += timedelta(days=1)
+
+
+def _corrected_at(seed: int, account: int, day: date) -> int:
+    """Until when lookups of a day are counted too high, epoch seconds."""
+    end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    return int(end.timestamp()) + Random(f"{seed}/correction/{account}/{day}").randrange(
+        _BOOKED_WITHIN
+    )
+
+
+def _day_of(instant: int) -> date:
+    return datetime.fromtimestamp(instant, UTC).date()
 
 
 def record(

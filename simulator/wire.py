@@ -66,6 +66,9 @@ def message_record(world: World, message: Message, now: int) -> dict[str, Any]:
     }
     if message.tags:
         record["tags"] = {"campaign": "otoño"}  # a field no documentation has
+    if message.extra:
+        name, value = message.extra
+        record[name] = value
     return record
 
 
@@ -74,8 +77,8 @@ def render(record: dict[str, Any]) -> bytes:
     return bytes(memoryview(orjson.dumps(record)))
 
 
-def account_record(account: Account) -> dict[str, Any]:
-    """An account, with the secret that Twilio puts into it."""
+def account_record(account: Account, now: int) -> dict[str, Any]:
+    """An account at an instant, with the secret that Twilio puts into it."""
     uri = f"{API}/Accounts/{account.sid}"
     parts = {
         "available_phone_numbers": "AvailablePhoneNumbers",
@@ -86,11 +89,13 @@ def account_record(account: Account) -> dict[str, Any]:
     return {
         "auth_token": account.auth_token,
         "date_created": rfc2822(account.created),
-        "date_updated": rfc2822(account.created),
+        "date_updated": rfc2822(
+            account.ended if account.status_at(now) != "active" else account.created
+        ),
         "friendly_name": account.name,
         "owner_account_sid": account.owner_sid,
         "sid": account.sid,
-        "status": account.status,
+        "status": account.status_at(now),
         "subresource_uris": {name: f"{uri}/{path}.json" for name, path in parts.items()},
         "type": "Full",
         "uri": f"{uri}.json",

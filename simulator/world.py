@@ -5,28 +5,19 @@ Everything follows from `WorldConfig`; the world can be looked at as of any inst
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import accumulate
-from random import Random
+from datetime import datetime
 
-from simulator import people
+from simulator.accounts import Account, found_accounts
+from simulator.config import DAY, MICRO, WorldConfig, default_until, identifier
+from simulator.later import add_later_events
+from simulator.message import Message, MessageState
+from simulator.traffic import draw_messages
 
-DAY = 86_400
-MICRO = 1_000_000  # money is kept in millionths
+__all__ = [
+    "DAY", "MICRO", "Account", "Message", "MessageState", "World", "WorldConfig", "default_until",
+]  # fmt: skip
 
-# Errors with how often they are met (twilio.com/docs/api/errors): those that end as failed and
-# those that end as undelivered, of text messages and of other channels.
-_FAILED_CODES = {
-    "text": {21610: 4, 30034: 2, 21408: 2, 21211: 1, 30001: 1, 30002: 1, 30410: 1},
-    "channel": {63016: 6, 63015: 1, 63007: 1, 63018: 1, 63051: 1},
-}
-_UNDELIVERED_CODES = {
-    "text": {30003: 8, 30005: 6, 30007: 4, 30006: 3, 30008: 3, 30004: 2, 30036: 1},
-    "channel": {63049: 5, 63024: 3, 63003: 2, 63032: 1},
-}
 _ERROR_TEXTS = {
     21610: "Attempt to send to unsubscribed recipient",
     30003: "Unreachable destination handset",
@@ -36,150 +27,15 @@ _ERROR_TEXTS = {
     63016: "Outside the allowed window",
 }
 
-_HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 14, 20, 24, 24, 20, 16, 18, 22, 24, 22, 16, 12, 8, 5, 3, 2)
-_WEEKDAYS = (10, 11, 11, 11, 12, 7, 4)
-
-
-def default_until() -> datetime:
-    """06:00 UTC of the present day."""
-    return datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0)
-
-
-@dataclass(frozen=True)
-class WorldConfig:
-    """What a world is made of.
-
-    Attributes:
-        messages: messages created from the first day to `until`.
-        days: whole UTC days before the day of `until`.
-        accounts: the main account and its sub-accounts, together.
-        seed: another seed, another world.
-        until: the world's present, UTC; it also has a day of future, so that its clock can move.
-    """
-
-    messages: int = 20_000
-    days: int = 35
-    accounts: int = 3
-    seed: int = 1
-    until: datetime = field(default_factory=default_until)
-
-    @property
-    def start(self) -> datetime:
-        """Midnight UTC of the first day."""
-        return self.until.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(
-            days=self.days
-        )
-
-
-@dataclass(frozen=True)
-class Account:
-    """An account and its secrets; `owner_sid` is its own SID for the main account."""
-
-    sid: str
-    name: str
-    auth_token: str
-    owner_sid: str
-    created: int
-    status: str = "active"
-
-
-@dataclass(slots=True)
-class Message:
-    """One message's whole life; instants are epoch seconds, money millionths (negative: charge).
-
-    `steps` are (instant, status), ascending. `sent` is when date_sent appears, None: never.
-    `charge` is what the message costs (0: nothing), shown as its price from `priced` on.
-    `listed` is when lists begin to show it (None: at once), `redacted` when its body becomes
-    empty, `deleted` when it vanishes; None: never.
-    """
-
-    sid: str
-    account: int
-    direction: str
-    channel: str
-    sender: str | None
-    recipient: str | None
-    country: str | None
-    service_sid: str | None
-    body: str
-    media_count: int
-    segment_count: int
-    created: int
-    sent: int | None
-    steps: tuple[tuple[int, str], ...]
-    error_code: int | None
-    charge: int
-    priced: int | None
-    has_currency: bool
-    tags: bool
-    listed: int | None = None
-    redacted: int | None = None
-    deleted: int | None = None
-
-    def turns(self) -> Iterator[int]:
-        """The instants from which on Twilio shows it otherwise than before."""
-        yield self.created
-        for instant, _ in self.steps:
-            yield instant
-        later = (self.sent, self.priced, self.listed, self.redacted, self.deleted)
-        yield from (instant for instant in later if instant is not None)
-
-    def exists(self, now: int) -> bool:
-        """Whether it can be asked for by its SID."""
-        return self.created <= now and (self.deleted is None or now < self.deleted)
-
-    def is_listed(self, now: int) -> bool:
-        """Whether lists show it."""
-        return self.exists(now) and (self.listed is None or self.listed <= now)
-
-    def state_at(self, now: int) -> MessageState:
-        """What Twilio shows of the message at an instant."""
-        status, updated = self.steps[0][1], self.created
-        for instant, step in self.steps:
-            if instant > now:
-                break
-            status, updated = step, instant
-        sent = self.sent if self.sent is not None and self.sent <= now else None
-        is_priced = self.priced is not None and self.priced <= now
-        if is_priced and self.priced is not None:
-            updated = max(updated, self.priced)
-        has_sender = self.service_sid is None or status not in ("accepted", "scheduled", "canceled")
-        is_over = status == self.steps[-1][1]
-        return MessageState(
-            status=status,
-            error_code=self.error_code if is_over else None,
-            sender=self.sender if has_sender else None,
-            sent=sent,
-            updated=updated,
-            price=self.charge if is_priced else None,
-            currency="USD" if is_priced or self.has_currency else None,
-            segment_count=self.segment_count if has_sender else 0,
-            body="" if self.redacted is not None and self.redacted <= now else self.body,
-        )
-
-
-@dataclass(slots=True)
-class MessageState:
-    """What changes about a message."""
-
-    status: str
-    error_code: int | None
-    sender: str | None
-    sent: int | None
-    updated: int
-    price: int | None
-    currency: str | None
-    segment_count: int
-    body: str
-
 
 class World:
     """Accounts and messages of a configuration."""
 
     def __init__(self, config: WorldConfig) -> None:
         self.config = config
-        self.accounts = _accounts(config)
-        self.messages = _messages(config, self.accounts)
+        self.accounts = found_accounts(config)
+        self.messages = draw_messages(config, self.accounts)
+        add_later_events(config, self.messages)
 
     @property
     def main(self) -> Account:
@@ -187,250 +43,22 @@ class World:
         return self.accounts[0]
 
     def messages_as_of(self, now: datetime) -> Iterator[tuple[Message, MessageState]]:
-        """Every message created until then, oldest first, as Twilio shows it at that instant."""
+        """Every message lists show at an instant, oldest first, as they show it."""
         clock = int(now.timestamp())
         for message in self.messages:
             if message.created > clock:
                 break
-            yield message, message.state_at(clock)
+            if message.is_listed(clock):
+                yield message, message.state_at(clock)
 
     @property
     def api_key(self) -> tuple[str, str]:
         """An API key of the main account: identifier and secret."""
         return (
-            "SK" + _hex(self.config.seed, "key"),
-            _hex(self.config.seed, "secret"),
+            "SK" + identifier(self.config.seed, "key"),
+            identifier(self.config.seed, "secret"),
         )
 
     def error_text(self, code: int | None) -> str | None:
         """Twilio's text of an error code."""
         return None if code is None else _ERROR_TEXTS.get(code, "Message not delivered")
-
-
-def _hex(seed: int, name: object) -> str:
-    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=16).hexdigest()
-
-
-def _accounts(config: WorldConfig) -> list[Account]:
-    created = int(config.start.timestamp()) - 400 * DAY
-    sids = ["AC" + _hex(config.seed, f"account {i}") for i in range(config.accounts)]
-    return [
-        Account(
-            sid=sid,
-            name="Tienda Ejemplo" if i == 0 else f"Sucursal {i}",
-            auth_token=_hex(config.seed, f"token {i}"),
-            owner_sid=sids[0],
-            created=created + i * DAY,
-        )
-        for i, sid in enumerate(sids)
-    ]
-
-
-def _messages(config: WorldConfig, accounts: list[Account]) -> list[Message]:
-    random = Random(config.seed)
-    people_count = max(40, config.messages // 8)
-    everyone = people.customers(people_count, random)
-    services = [["MG" + _hex(config.seed, f"service {i} {j}") for j in range(2)]
-                for i in range(len(accounts))]  # fmt: skip
-    numbers = [people.number(random.choice(("US", "MX", "ES")), random) for _ in accounts]
-    ahead = max(1, config.messages // max(1, config.days))
-    instants = _instants(config, random, config.messages, ahead)
-    weights = [1 / (i + 1) for i in range(len(accounts))]
-    owners = random.choices(range(len(accounts)), weights, k=len(instants))
-    sid_source = random.getrandbits
-    others = random.choices(everyone, cum_weights=_loyalty(len(everyone)), k=len(instants))
-    return [
-        _message(
-            random, created, owner, other, services[owner], numbers[owner],
-            f"{sid_source(128):032x}",
-        )
-        for created, owner, other in zip(instants, owners, others, strict=True)
-    ]  # fmt: skip
-
-
-def _loyalty(people_count: int) -> list[float]:
-    """Cumulated weights of customers: a long tail, a few get many, nobody most of all."""
-    head = 30 + people_count / 1000
-    return list(accumulate((rank + head) ** -0.8 for rank in range(people_count)))
-
-
-def _instants(config: WorldConfig, random: Random, count: int, ahead: int) -> list[int]:
-    """Ascending instants of creation: `count` up to `until`, `ahead` in the day after it."""
-    start, until = int(config.start.timestamp()), int(config.until.timestamp())
-    days = range(config.days + 2)
-    weights = [_WEEKDAYS[(config.start.weekday() + day) % 7] for day in days]
-
-    def draw(first: int, last: int, wanted: int) -> list[int]:
-        drawn: list[int] = []
-        while len(drawn) < wanted:
-            batch = wanted - len(drawn)
-            chosen_days = random.choices(days, weights, k=batch)
-            chosen_hours = random.choices(range(24), _HOURS, k=batch)
-            for day, hour in zip(chosen_days, chosen_hours, strict=True):
-                # Shops here wake some hours after Greenwich.
-                instant = start + day * DAY + (hour + 5) % 24 * 3600 + int(random.random() * 3600)
-                if first <= instant < last:
-                    drawn.append(instant)
-        return drawn
-
-    return sorted(draw(start, until, count) + draw(until, until + DAY, ahead))
-
-
-def _message(
-    random: Random, created: int, account: int, customer: tuple[str, str],
-    services: list[str], own_number: str, hexadecimal: str,
-) -> Message:  # fmt: skip
-    draw = random.random
-    address, country = customer
-    channel = _channel(draw(), country)
-    shown_country: str | None = country
-    other: str | None = address
-    own = own_number
-    if channel in ("whatsapp", "rcs"):
-        other = f"{channel}:{address}"
-        own = f"whatsapp:{own_number}" if channel == "whatsapp" else "rcs:tienda_ejemplo"
-    elif channel == "messenger":
-        other = f"messenger:{int(address[1:]) * 7919 % 10**15:015d}"
-        own, shown_country = "messenger:100000000000001", None
-    media_count = 1 + int(draw() * 3) if channel == "mms" else 0
-    sid = ("MM" if media_count else "SM") + hexadecimal
-    kind = draw()
-    if kind < 0.15:
-        return _inbound(
-            random, sid, created, account, channel, other, own, shown_country, media_count
-        )
-    if channel == "sms" and country == "ES" and draw() < 0.5:
-        own = "MITIENDA"  # a name instead of a number: nobody can answer it
-    if draw() < 0.0002:
-        other, shown_country = None, None
-    direction = (
-        "outbound-reply" if kind < 0.19
-        else "outbound-call" if kind < 0.2
-        else "system" if kind < 0.2003  # a direction nobody knows
-        else "outbound-api"
-    )  # fmt: skip
-    template = random.choice(people.TEXTS)
-    body = template.replace("{n}", str(int(draw() * 900_000) + 100_000))
-    segment_count = 1 if media_count else _segments_of[template]
-    service_sid = random.choice(services) if direction == "outbound-api" and draw() < 0.3 else None
-    steps, sent, error_code = _outbound_life(random, created, channel, service_sid is not None)
-    last = steps[-1][1]
-    charge, priced = 0, None
-    if sent is not None and last != "failed":
-        charge = -_unit_price(channel, country, inbound=False) * segment_count
-        if draw() < 0.995:
-            slow = int(draw() * DAY) if draw() < 0.05 else int(draw() * 1800)
-            priced = sent + 60 + min(slow, DAY - 60)
-    return Message(
-        sid, account, direction, channel, own, other, shown_country, service_sid,
-        body, media_count, segment_count, created, sent, steps, error_code, charge, priced,
-        draw() < 0.95, draw() < 0.0002,
-    )  # fmt: skip
-
-
-# A text's number has always six digits, so each has one length.
-_segments_of = {text: people.segments(text.replace("{n}", "123456")) for text in people.TEXTS}
-
-
-def _inbound(
-    random: Random, sid: str, created: int, account: int, channel: str, other: str | None,
-    own: str, country: str | None, media_count: int,
-) -> Message:  # fmt: skip
-    draw = random.random
-    body = random.choices(people.REPLIES, people.REPLY_WEIGHTS)[0]
-    steps: tuple[tuple[int, str], ...] = ((created, "received"),)
-    fate = draw()
-    if fate < 0.001:
-        steps = ((created, "receiving"),)  # for ever
-    elif fate < 0.02:
-        steps = ((created, "receiving"), (created + 1 + int(draw() * 20), "received"))
-    charge = -_unit_price(channel, country or "", inbound=True)
-    priced = None if draw() < 0.002 else created + 30 + int(draw() * 900)
-    return Message(
-        sid, account, "inbound", channel, other, own, country, None, body, media_count, 1, created,
-        created, steps, None, charge, priced, draw() < 0.95, draw() < 0.0002,
-    )  # fmt: skip
-
-
-def _outbound_life(
-    random: Random, created: int, channel: str, has_service: bool
-) -> tuple[tuple[tuple[int, str], ...], int | None, int | None]:
-    """Steps, when date_sent appears, and the error it ends with."""
-    draw = random.random
-    steps: list[tuple[int, str]] = []
-    begin = created
-    fate = draw()
-    if has_service:
-        if fate < 0.04:  # with SendAt
-            steps.append((created, "scheduled"))
-            if fate < 0.012:
-                steps.append((created + 600 + int(draw() * 2 * DAY), "canceled"))
-                return tuple(steps), None, None
-            begin = created + 3600 + int(draw() * 6 * DAY)
-        else:
-            steps.append((created, "accepted"))
-            if fate < 0.041:
-                return tuple(steps), None, None  # and stays so
-            begin = created + int(draw() * 2)
-    steps.append((begin, "queued"))
-    fate = draw()
-    if fate < 0.0003:
-        return tuple(steps), None, None
-    waits = int(draw() * 8 * 3600) if draw() < 0.005 else int(draw() ** 4 * 20)
-    sent = begin + 1 + waits
-    kind = "text" if channel in ("sms", "mms") else "channel"
-    if fate < 0.008:
-        code = _drawn(random, _FAILED_CODES[kind]) if draw() < 0.9 else None
-        steps.append((sent, "failed"))
-        return tuple(steps), sent if draw() < 0.4 else None, code
-    steps.append((max(begin, sent - 1), "sending"))
-    if fate < 0.0083:
-        return tuple(steps), None, None
-    steps.append((sent, "sent"))
-    arrives = sent + 2 + int(draw() ** 6 * 1800)
-    if draw() < 0.01:
-        arrives = sent + int(draw() * 2 * DAY)
-    if fate < 0.026:
-        steps.append((arrives, "undelivered"))
-        return tuple(steps), sent, _drawn(random, _UNDELIVERED_CODES[kind])
-    if (
-        fate < 0.038
-    ):  # no receipt ever comes: sent for ever; the few who blocked the shop, with 63033
-        return tuple(steps), sent, 63033 if channel == "whatsapp" and draw() < 0.1 else None
-    if fate < 0.0385:
-        steps.append((arrives, "partially_delivered"))
-        return tuple(steps), sent, None
-    if fate < 0.039:
-        steps.append((arrives, "shipped"))  # a status nobody knows
-        return tuple(steps), sent, None
-    steps.append((arrives, "delivered"))
-    if channel in ("whatsapp", "rcs") and draw() < 0.6:
-        steps.append((arrives + 5 + int(draw() ** 5 * DAY), "read"))
-    return tuple(steps), sent, None
-
-
-def _drawn(random: Random, weights: dict[int, int]) -> int:
-    return random.choices(list(weights), list(weights.values()))[0]
-
-
-def _channel(point: float, country: str) -> str:
-    if point < 0.42:
-        return "whatsapp"
-    if point < 0.44:
-        return "messenger"
-    if point < 0.46:
-        return "rcs"
-    return "mms" if country in ("US", "CA") and point < 0.6 else "sms"
-
-
-def _unit_price(channel: str, country: str, inbound: bool) -> int:
-    """Millionths of a dollar a segment; made up, with Twilio's number of decimals."""
-    if channel in ("whatsapp", "messenger"):
-        return 5_000
-    if channel == "rcs":
-        return 8_500
-    if channel == "mms":
-        return 16_500 if inbound else 22_000
-    if inbound:
-        return 7_900
-    return {"US": 8_300, "CA": 7_900, "MX": 55_650, "ES": 78_500, "GB": 52_410}.get(country, 61_200)
