@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from math import ceil
 
 from simulator.message import Message, MessageState
-from simulator.usage import Amounts, daily_usage
+from simulator.usage import Amounts, Bills
 from simulator.world import DAY, World
 
 MESSAGES, UNSENT_MESSAGES, USAGE = "messages", "unsent_messages", "usage_records"
@@ -148,8 +148,9 @@ def known_usage(world: World, reads: Sequence[Read]) -> dict[tuple[int, date], K
     for key, at in days.items():
         by_instant[at].append(key)
     known = {}
+    bills = Bills(world)
     for at, keys in by_instant.items():
-        ledger = daily_usage(world, at)
+        ledger = bills.as_of(at)
         for key in keys:
             known[key] = KnownDay(at, ledger.get(key, {}))
     return known

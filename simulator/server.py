@@ -290,7 +290,8 @@ class Simulator:
         found: Sequence[int] = listing.between(oldest if first is None else first, newest)
         wanted = {name: query[name] for name in ("To", "From") if name in query}
         if wanted:
-            found = [i for i in found if _matches(listing.contents[i], wanted)]
+            records = listing.records(found)
+            found = [i for i, one in zip(found, records, strict=True) if _matches(one, wanted)]
         number, size = _page_number(query), _page_size(query)
         start = self._start(listing, found, token, number, size, account)
         if rule and token is not None:
@@ -302,9 +303,9 @@ class Simulator:
             start = max(0, start - min(repeated, size - 1))  # or the reader would never get on
         shown = found[start : start + size]
         return _page(
-            request, "messages", [listing.contents[i] for i in shown], number, size,
-            f"PB{listing.sids[shown[0]]}" if shown and start > 0 else None,
-            f"PA{listing.sids[shown[-1]]}" if start + size < len(found) else None,
+            request, "messages", listing.records(shown), number, size,
+            f"PB{listing.sid(shown[0])}" if shown and start > 0 else None,
+            f"PA{listing.sid(shown[-1])}" if start + size < len(found) else None,
         )  # fmt: skip
 
     def _start(
@@ -322,7 +323,7 @@ class Simulator:
         position = listing.position(self.view.time_of(message), message.sid)
         if token[:2] == "PB":
             return max(0, bisect_left(found, position) - size)
-        stands_there = position < len(listing.sids) and listing.sids[position] == message.sid
+        stands_there = position < len(listing) and listing.sid(position) == message.sid
         return bisect_left(found, position + stands_there)
 
     def _oldest(self) -> int:

@@ -2,52 +2,46 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
 
 from simulator import usage, wire
 from simulator.world import Message, World
 
 HOUR = 3_600
-
-
-class Listing:
-    """One account's rendered messages, newest first.
-
-    Their time is date_sent where there is one, else date_created; of one second, the greater
-    SID comes first.
-    """
-
-    def __init__(self, entries: Sequence[tuple[int, str, bytes]]) -> None:
-        self._times = array("q", [-time for time, _, _ in entries])  # ascending, for bisection
-        self.sids = [sid for _, sid, _ in entries]
-        self.contents = [content for _, _, content in entries]
-
-    def entries(self) -> Iterator[tuple[int, str, bytes]]:
-        """Time, SID and record of each message, as they were given."""
-        return zip((-time for time in self._times), self.sids, self.contents, strict=True)
-
-    def between(self, first: int, last: int) -> range:
-        """The positions of records from `first` to `last`, both inclusive, epoch seconds."""
-        return range(bisect_left(self._times, -last), bisect_right(self._times, -first))
-
-    def position(self, time: int, sid: str) -> int:
-        """Where a record stands, or would stand."""
-        start, stop = bisect_left(self._times, -time), bisect_right(self._times, -time)
-        while start < stop and self.sids[start] > sid:
-            start += 1
-        return start
+_RANK_BITS = 24  # room for 16 million messages
+_RANK = (1 << _RANK_BITS) - 1
+Keys = npt.NDArray[np.int64]
 
 
 class _Index:
-    """What all views of a world share: its messages by SID, and by the hours they change in."""
+    """What all views of a world share.
+
+    A message's rank is its place among all SIDs in their order. Its key in a list, ascending, is
+    its time and its rank in one number, negative, so that the newest and, of one second, the
+    greatest SID come first.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.by_sid: dict[str, Message] = {message.sid: message for message in world.messages}
+        self.bills = usage.Bills(world)
+        self.number_of = {message.sid: number for number, message in enumerate(world.messages)}
+        self.by_rank = np.array([self.number_of[sid] for sid in sorted(self.number_of)], np.int64)
+        ranks = np.empty_like(self.by_rank)
+        ranks[self.by_rank] = np.arange(len(ranks))
+        self.ranks: list[int] = ranks.tolist()
+
+    def key(self, number: int, time: int) -> int:
+        """Where a message stands in a list."""
+        return -(time << _RANK_BITS | self.ranks[number])
+
+    def numbers(self, keys: Keys) -> Keys:
+        """Which messages stand there."""
+        return self.by_rank[-keys & _RANK]
 
     @cached_property
     def _by_hour(self) -> dict[int, list[int]]:
@@ -61,45 +55,79 @@ class _Index:
                 by_hour[hour].append(number)
         return by_hour
 
-    def changed_between(self, one: int, other: int) -> set[int]:
+    def changed_between(self, one: int, other: int) -> list[int]:
         """Numbers of all messages that look different at the two instants, and some more."""
         first, last = sorted((one, other))
         hours = range(first // HOUR, last // HOUR + 1)
-        return {number for hour in hours for number in self._by_hour.get(hour, ())}
+        return list({number for hour in hours for number in self._by_hour.get(hour, ())})
+
+
+class Listing:
+    """One account's messages, newest first.
+
+    Their time is date_sent where there is one, else date_created; of one second, the greater
+    SID comes first.
+    """
+
+    def __init__(self, keys: Keys, index: _Index, world: World, contents: list[bytes]) -> None:
+        self._keys, self._index, self._world, self._contents = keys, index, world, contents
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def between(self, first: int, last: int) -> range:
+        """The positions of records from `first` to `last`, both inclusive, epoch seconds."""
+        start = self._keys.searchsorted(-(last << _RANK_BITS | _RANK))
+        return range(int(start), int(self._keys.searchsorted(-(first << _RANK_BITS), "right")))
+
+    def position(self, time: int, sid: str) -> int:
+        """Where a record stands, or would stand."""
+        return int(self._keys.searchsorted(self._index.key(self._index.number_of[sid], time)))
+
+    def sid(self, position: int) -> str:
+        """The SID of the message there."""
+        (number,) = self._index.numbers(self._keys[position : position + 1]).tolist()
+        return self._world.messages[number].sid
+
+    def records(self, positions: Sequence[int]) -> list[bytes]:
+        """The rendered messages there."""
+        if isinstance(positions, range):
+            keys = self._keys[positions.start : positions.stop]
+        else:
+            keys = self._keys[np.array(positions, np.int64)]
+        return [self._contents[number] for number in self._index.numbers(keys).tolist()]
 
 
 class View:
-    """The world at `now`, epoch seconds. Another view takes over what looks the same in it."""
+    """The world at `now`, epoch seconds. It takes over from another what looks the same in both."""
 
     def __init__(self, world: World, now: int, other: View | None = None) -> None:
         self.world = world
         self.now = now
         self._numbers = {account.sid: i for i, account in enumerate(world.accounts)}
         self._index: _Index = other._index if other else _Index(world)
-        messages = world.messages
-        changed: Iterable[int] = range(len(messages))
-        entries: list[list[tuple[int, str, bytes]]] = [[] for _ in world.accounts]
-        unsent: set[str] = set()
-        if other:
-            changed = self._index.changed_between(other.now, now)
-            changed_sids = {messages[number].sid for number in changed}
-            for rows, listing in zip(entries, other._all, strict=True):
-                rows.extend(entry for entry in listing.entries() if entry[1] not in changed_sids)
-            unsent = other._unsent - changed_sids
+        self._contents: list[bytes] = (
+            list(other._contents) if other else [b""] * len(world.messages)
+        )
+        changed: Sequence[int] = (
+            self._index.changed_between(other.now, now) if other else range(len(world.messages))
+        )
+        listed = [list[int]() for _ in world.accounts]
+        sent = [list[int]() for _ in world.accounts]
         for number in changed:
-            message = messages[number]
+            message = world.messages[number]
             if not message.is_listed(now):
                 continue
-            content = wire.render(wire.message_record(world, message, now))
-            entries[message.account].append((self.time_of(message), message.sid, content))
-            if message.sent is None or message.sent > now:
-                unsent.add(message.sid)
-        for rows in entries:
-            rows.sort(reverse=True)
-        self._unsent: set[str] = unsent
-        self._all: list[Listing] = [Listing(rows) for rows in entries]
-        self._sent = [Listing([row for row in rows if row[1] not in unsent]) for rows in entries]
-        self.usage = usage.daily_usage(world, now)
+            self._contents[number] = wire.render(wire.message_record(world, message, now))
+            key = self._index.key(number, self.time_of(message))
+            listed[message.account].append(key)
+            if message.sent is not None and message.sent <= now:
+                sent[message.account].append(key)
+        is_changed = np.zeros(len(world.messages), bool)
+        is_changed[[self._index.ranks[number] for number in changed]] = True
+        self._all: list[Keys] = _merged(other._all if other else [], is_changed, listed)
+        self._sent: list[Keys] = _merged(other._sent if other else [], is_changed, sent)
+        self.usage = self._index.bills.as_of(now)
         self._usage_records: dict[tuple[object, ...], list[bytes]] = {}
 
     def time_of(self, message: Message) -> int:
@@ -110,15 +138,17 @@ class View:
 
     def messages(self, account_sid: str, *, only_sent: bool) -> Listing:
         """One account's messages: all, or those with date_sent."""
-        listings = self._sent if only_sent else self._all
-        return listings[self._numbers[account_sid]]
+        keys = (self._sent if only_sent else self._all)[self._numbers[account_sid]]
+        return Listing(keys, self._index, self.world, self._contents)
 
     def find(self, account_sid: str, sid: str) -> Message | None:
         """A message of an account, listed already or not; None when it has no such message."""
-        message = self._index.by_sid.get(sid)
-        if message is None or not message.exists(self.now):
+        number = self._index.number_of.get(sid)
+        if number is None:
             return None
-        return message if self._numbers[account_sid] == message.account else None
+        message = self.world.messages[number]
+        is_there = self._numbers[account_sid] == message.account and message.exists(self.now)
+        return message if is_there else None
 
     def usage_records(
         self, account_sid: str, *, with_subaccounts: bool, spans: usage.Spans, resource: str,
@@ -137,3 +167,17 @@ class View:
                 if category in (None, name)
             ]
         return self._usage_records[key]
+
+
+def _merged(
+    known: Sequence[Keys], is_changed: npt.NDArray[np.bool_], added: Iterable[list[int]]
+) -> list[Keys]:
+    """The keys of each account: those known without what changed, and those added."""
+    added_keys = [np.array(keys, np.int64) for keys in added]
+    if not known:
+        return [np.sort(keys) for keys in added_keys]
+    return [
+        # Two ascending stretches: what a stable sort takes in one go.
+        np.sort(np.concatenate([held[~is_changed[-held & _RANK]], np.sort(new)]), kind="stable")
+        for held, new in zip(known, added_keys, strict=True)
+    ]
