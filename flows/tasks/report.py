@@ -1,27 +1,31 @@
-"""Write what the published warehouse reports as files people open."""
+"""Write what the published warehouse reports as files people and programs open."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows.errors import WrongUseError
+from flows.formats.relations import read_relations
+from flows.formats.tables import DIALECTS, write_csv, write_parquet, write_spanish_csv
+from flows.formats.workbook import write_workbook
 from flows.settings import Settings
+from flows.texts import LANGUAGES, Texts
 from flows.warehouse import open_published
 
-_COPY_OPTIONS = {"csv": "format csv, header", "parquet": "format parquet, compression zstd"}
-FORMATS = tuple(_COPY_OPTIONS)
+FORMATS = ("csv", "parquet", "xlsx")
+_WORKBOOK = "report"
 
 
 @dataclass(frozen=True)
 class Report:
-    """One relation of schema `reports` and the files it was written to."""
+    """One relation of schema `reports`, or the workbook of all, and the files it was written to."""
 
     name: str
     row_count: int
@@ -30,48 +34,60 @@ class Report:
 
 @task(name="report", cache_policy=NO_CACHE)
 def report(
-    settings: Settings, output: Path | None = None, formats: Sequence[str] = FORMATS
+    settings: Settings,
+    output: Path | None = None,
+    formats: Sequence[str] = FORMATS,
+    *,
+    language: str | None = None,
+    csv_dialect: str = "plain",
 ) -> list[Report]:
     """Export every relation of schema `reports`, ordered by its columns from the first on.
 
     Args:
         output: the folder, `reports` below the data root by default.
-        formats: which of csv and parquet.
+        formats: which of csv, parquet and xlsx; the last is one workbook of all reports.
+        language: of the texts in them, WAREHOUSE_LANGUAGE by default.
+        csv_dialect: `plain`, or `excel-es` for Excel in Spanish.
 
     Raises:
-        WrongUseError: a format is unknown.
+        WrongUseError: a format, the language or the dialect is unknown.
         WarehouseError: nothing has been published yet.
     """
-    unknown = sorted(set(formats) - set(FORMATS))
-    if unknown:
-        raise WrongUseError(
-            f"Unknown format {', '.join(unknown)}: choose from {', '.join(FORMATS)}."
-        )
+    texts = Texts(_known("language", language or settings.language, LANGUAGES))
+    forms = [_known("format", form, FORMATS) for form in dict.fromkeys(formats)]
+    is_plain = _known("CSV dialect", csv_dialect, DIALECTS) == "plain"
+    write_table = {
+        "csv": write_csv if is_plain else write_spanish_csv,
+        "parquet": write_parquet,
+    }
     folder = settings.reports if output is None else output
     with open_published(settings) as connection:
         folder.mkdir(parents=True, exist_ok=True)
-        names = [
-            name
-            for (name,) in connection.execute(
-                "select table_name from information_schema.tables "
-                "where table_schema = 'reports' order by all"
-            ).fetchall()
-        ]
-        return [_export(connection, name, folder, formats) for name in names]
+        relations = read_relations(connection, texts)
+        reports = []
+        for relation in relations:
+            paths = [folder / f"{relation.name}.{form}" for form in forms if form in write_table]
+            for path in paths:
+                with _replaced(path) as new:
+                    write_table[path.suffix[1:]](connection, relation, new)
+            reports.append(Report(relation.name, relation.row_count, tuple(paths)))
+        if "xlsx" in forms:
+            path = folder / f"{_WORKBOOK}.xlsx"
+            with _replaced(path) as new:
+                row_count = write_workbook(connection, relations, texts, settings.timezone, new)
+            reports.append(Report(_WORKBOOK, row_count, (path,)))
+    return reports
 
 
-def _export(
-    connection: duckdb.DuckDBPyConnection, name: str, folder: Path, formats: Sequence[str]
-) -> Report:
-    paths = []
-    for form in formats:
-        path = folder / f"{name}.{form}"
-        temporary = path.with_name(f".{path.name}.writing")
-        target = str(temporary).replace("'", "''")
-        connection.execute(
-            f"copy (from reports.{name} order by all) to '{target}' ({_COPY_OPTIONS[form]})"
-        )
-        os.replace(temporary, path)
-        paths.append(path)
-    ((row_count,),) = connection.execute(f"select count(*) from reports.{name}").fetchall()
-    return Report(name, row_count, tuple(paths))
+def _known(what: str, value: str, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise WrongUseError(f"Unknown {what} {value}: choose from {', '.join(choices)}.")
+    return value
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """A file to write that takes the place of another once it is whole."""
+    temporary = path.with_name(f".{path.name}.writing")
+    yield temporary
+    os.replace(temporary, path)

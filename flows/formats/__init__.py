@@ -1,0 +1,1 @@
+"""How reports are written for people and programs; each module knows one kind of file."""

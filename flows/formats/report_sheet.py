@@ -1,0 +1,324 @@
+"""One report as one sheet: typed cells, frozen headings, filters, and nothing cut in silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
+
+from flows.formats.relations import Column, Kind, Kpi, Relation, quoted
+from flows.formats.styles import LINE_HEIGHT, WIDEST, Styles, width_of
+from flows.texts import Texts
+
+EXCEL_ROWS = 1_048_576
+LONG_ROWS = 50_000
+"""A report of more rows than this is shown with its newest months only."""
+_NEWEST_MONTHS = 13
+_CELL_CHARACTERS = 32_767  # UTF-16 units an Excel cell holds
+_ROWS_AT_ONCE = 5_000
+_FIRST_YEAR = 1900  # of Excel's calendar
+
+Titles = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which rows of a report its sheet holds, and a sentence on the others if there are any."""
+
+    select: str
+    row_count: int
+    note: str | None
+
+
+@dataclass(frozen=True)
+class _Measures:
+    """What is known of a column's values: characters of the longest, and decimals to show."""
+
+    longest: int
+    decimals: int
+
+
+def extent_of(
+    connection: duckdb.DuckDBPyConnection,
+    relation: Relation,
+    texts: Texts,
+    *,
+    long_rows: int = LONG_ROWS,
+    most_rows: int = EXCEL_ROWS - 2,
+) -> Extent:
+    """The rows a sheet holds: the newest 13 months of a long report, and no more than Excel can."""
+    select, count = relation.select, relation.row_count
+    place = texts.say("sheet.place", name=relation.name)
+    notes = []
+    first = relation.columns[0]
+    is_dated = first.kind in ("date", "month", "datetime")
+    if is_dated and count > long_rows:
+        ((since,),) = connection.execute(
+            f"select date_trunc('month', max({quoted(first.name)}))::date "
+            f"- interval {_NEWEST_MONTHS - 1} month from ({select})"
+        ).fetchall()
+        select = f"from ({select}) where {quoted(first.name)} >= '{since:%Y-%m-%d}'"
+        ((kept,),) = connection.execute(f"select count(*) from ({select})").fetchall()
+        if kept < count:
+            notes.append(
+                texts.say(
+                    "sheet.newest_months",
+                    since=texts.date(since),
+                    count=texts.number(count - kept),
+                    place=place,
+                )
+            )
+        count = kept
+    select = f"from ({select}) order by all"
+    if count > most_rows:
+        notes.append(
+            texts.say(
+                "sheet.newest_rows" if is_dated else "sheet.first_rows",
+                kept=texts.number(most_rows),
+                count=texts.number(count - most_rows),
+                place=place,
+            )
+        )
+        select += f" limit {most_rows}" + (f" offset {count - most_rows}" if is_dated else "")
+        count = most_rows
+    return Extent(select, count, " ".join(notes) or None)
+
+
+def write_report(
+    connection: duckdb.DuckDBPyConnection,
+    sheet: Worksheet,
+    relation: Relation,
+    extent: Extent,
+    texts: Texts,
+    styles: Styles,
+    titles: Mapping[str, Titles],
+    kpis: Mapping[str, Kpi],
+    currency: str | None,
+) -> int:
+    """Fill the sheet. A note, where there is one, stands above the headings.
+
+    Args:
+        titles: for a text column, what its codes are called.
+        kpis: how the values of each KPI are shown.
+        currency: the currency of amounts in a report that has no column of it.
+
+    Returns:
+        How many texts were longer than a cell can hold; these end in an ellipsis.
+    """
+    measures = _measure(connection, relation, extent, texts, titles)
+    top = 0
+    if extent.note:
+        sheet.write_string(0, 0, extent.note, styles.note)
+        top = 1
+    sheet.set_row(top, 2 * LINE_HEIGHT)  # before its cells: a row is written once
+    for index, column in enumerate(relation.columns):
+        heading = texts.heading(column.name)
+        sheet.write_string(top, index, heading, styles.heading(column.kind))
+        sheet.set_column(index, index, width_of(column.kind, heading, measures[index].longest))
+    writer = _RowWriter(sheet, relation, measures, texts, styles, titles, kpis, currency)
+    number = top
+    result = connection.execute(extent.select)
+    while rows := result.fetchmany(_ROWS_AT_ONCE):
+        for row in rows:
+            number += 1
+            writer.write(number, row)
+    sheet.freeze_panes(top + 1, 0)
+    sheet.repeat_rows(top)
+    sheet.autofilter(top, 0, max(number, top), len(relation.columns) - 1)
+    return writer.cut_count
+
+
+class _RowWriter:
+    """Writes rows of one report, each cell as what it is."""
+
+    def __init__(
+        self,
+        sheet: Worksheet,
+        relation: Relation,
+        measures: list[_Measures],
+        texts: Texts,
+        styles: Styles,
+        titles: Mapping[str, Titles],
+        kpis: Mapping[str, Kpi],
+        currency: str | None,
+    ) -> None:
+        self.cut_count = 0
+        self._sheet = sheet
+        self._texts = texts
+        self._styles = styles
+        self._columns = relation.columns
+        self._measures = measures
+        self._currency = currency
+        self._currency_index = relation.column("currency")
+        self._kpi_index = relation.column("kpi")
+        self._titles = titles
+        self._kpis = kpis
+        self._long_texts = [
+            index
+            for index, column in enumerate(relation.columns)
+            if column.kind == "text" and measures[index].longest + 3 > WIDEST
+        ]
+        self._money_formats: dict[tuple[int, str | None], Format] = {}
+        self._write = [
+            self._writer_of(index, column) for index, column in enumerate(relation.columns)
+        ]
+
+    def write(self, number: int, row: tuple[Any, ...]) -> None:
+        """Write one row; what is null stays empty."""
+        # Not every program makes a row as high as its texts are long.
+        lines = max((_lines(row[index]) for index in self._long_texts), default=1)
+        if lines > 1:
+            self._sheet.set_row(number, lines * LINE_HEIGHT)
+        for index, value in enumerate(row):
+            if value is not None:
+                self._write[index](number, index, value, row)
+
+    def _writer_of(
+        self, index: int, column: Column
+    ) -> Callable[[int, int, Any, tuple[Any, ...]], None]:
+        sheet, decimals = self._sheet, self._measures[index].decimals
+        if self._kpi_index is not None and column.name in ("value", "goal"):
+            return self._write_kpi
+        if column.kind == "money":
+            return self._write_money
+        style = self._styles.value(column.kind, decimals)
+        if column.kind == "boolean":
+            return lambda number, index, value, row: sheet.write_boolean(
+                number, index, value, style
+            )
+        if column.kind in ("date", "datetime", "month"):
+            return lambda number, index, value, row: self._write_instant(
+                number, index, value, style
+            )
+        if column.kind in ("code", "integer", "number", "rate"):
+            return lambda number, index, value, row: self._write_number(number, index, value, style)
+        style = self._styles.long_text if index in self._long_texts else self._styles.text
+        return lambda number, index, value, row: self._write_text(number, index, str(value), style)
+
+    def _write_number(self, number: int, index: int, value: Any, style: Format) -> None:
+        if math.isfinite(value):
+            self._sheet.write_number(number, index, float(value), style)
+        else:
+            self._sheet.write_string(number, index, str(value))
+
+    def _write_money(self, number: int, index: int, value: Any, row: tuple[Any, ...]) -> None:
+        of_row = None if self._currency_index is None else row[self._currency_index]
+        currency = of_row or self._currency
+        style = self._money_formats.get((index, currency))
+        if style is None:
+            style = self._styles.value("money", self._measures[index].decimals, currency)
+            self._money_formats[index, currency] = style
+        self._sheet.write_number(number, index, float(value), style)
+
+    def _write_kpi(self, number: int, index: int, value: Any, row: tuple[Any, ...]) -> None:
+        """A KPI's value or goal, in what that KPI is measured in."""
+        if not math.isfinite(value):
+            self._sheet.write_string(number, index, str(value))
+            return
+        kind, decimals = kpi_kind(self._kpis.get(row[self._kpi_index or 0]), value)
+        style = self._styles.value(kind, decimals, self._currency if kind == "money" else None)
+        self._sheet.write_number(number, index, float(value), style)
+
+    def _write_instant(self, number: int, index: int, value: Any, style: Format) -> None:
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            value = value.astimezone(UTC).replace(tzinfo=None)
+        if value.year < _FIRST_YEAR:
+            self._sheet.write_string(number, index, value.isoformat())
+        else:
+            self._sheet.write_datetime(number, index, value, style)
+
+    def _write_text(self, number: int, index: int, value: str, style: Format) -> None:
+        name = self._columns[index].name
+        shown = self._titles.get(name, {}).get(value) or self._texts.value(name, value)
+        held = fitting(shown)
+        self.cut_count += held is not shown
+        write_text(self._sheet, number, index, held, style)
+
+
+def _lines(text: str | None) -> int:
+    """About how many lines a text takes in the widest column, ten at most."""
+    return min(10, -(-len(text or "") // (WIDEST - 8)))
+
+
+def kpi_kind(kpi: Kpi | None, value: float) -> tuple[Kind, int]:
+    """What kind of value a KPI's is, and the decimals to show."""
+    match kpi and kpi.unit:
+        case "share":
+            return "rate", 0
+        case "money":
+            return "money", 4 if abs(value) < 1 else 2
+        case "seconds":
+            return "number", 1
+    return ("integer", 0) if value == int(value) else ("number", 2)
+
+
+def fitting(text: str) -> str:
+    """A text as long as a cell can hold; a longer one ends in an ellipsis."""
+    # Only then can it be too long: a character takes at most two units.
+    if len(text) <= _CELL_CHARACTERS // 2:
+        return text
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * _CELL_CHARACTERS:
+        return text
+    return units[: 2 * (_CELL_CHARACTERS - 1)].decode("utf-16-le", "ignore") + "…"
+
+
+def write_text(sheet: Worksheet, row: int, column: int, text: str, style: Format) -> None:
+    """Write a text as text, whatever is in it."""
+    if text.startswith("<r>") and text.endswith("</r>"):
+        # The library takes such a string for its own markup and writes it as it is.
+        sheet.write_rich_string(row, column, text[:1], text[1:2], text[2:], style)
+    else:
+        sheet.write_string(row, column, text, style)
+
+
+def _measure(
+    connection: duckdb.DuckDBPyConnection,
+    relation: Relation,
+    extent: Extent,
+    texts: Texts,
+    titles: Mapping[str, Titles],
+) -> list[_Measures]:
+    """Look through all values of each column once, in SQL."""
+    parts = []
+    for column in relation.columns:
+        name = quoted(column.name)
+        if column.kind == "text":
+            parts += [f"max(length({name}))", "null", "null"]
+        elif column.kind in ("integer", "money", "number"):
+            parts += ["null", f"max(abs({name}))::double", f"bool_and({name} = trunc({name}))"]
+        else:
+            parts += ["null", "null", "null"]
+    (found,) = connection.execute(f"select {', '.join(parts)} from ({extent.select})").fetchall()
+    measures = []
+    for index, column in enumerate(relation.columns):
+        longest, greatest, is_whole = found[3 * index : 3 * index + 3]
+        if column.name in titles:
+            used = connection.execute(
+                f"select distinct {quoted(column.name)} from ({extent.select})"
+            ).fetchall()
+            longest = max((len(titles[column.name].get(v, v or "")) for (v,) in used), default=0)
+        if column.kind == "text":
+            longest = max(longest or 0, texts.longest_value(column.name))
+        measures.append(_measures(column.kind, longest, greatest, is_whole))
+    return measures
+
+
+def _measures(
+    kind: Kind, longest: int | None, greatest: float | None, is_whole: bool | None
+) -> _Measures:
+    decimals = 0
+    if kind == "money":
+        # Prices of single messages are thousandths; sums are read in cents.
+        decimals = 2 if greatest is not None and greatest >= 100 else 4
+    elif kind == "number":
+        decimals = 2 if is_whole is False else 0
+    if greatest is not None and math.isfinite(greatest):
+        longest = len(f"{greatest:,.{decimals}f}") + (5 if kind == "money" else 1)
+    return _Measures(longest or 0, decimals)
