@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,10 +121,19 @@ def rebuild(as_json: AsJson = False) -> None:
     _show_summary(run_flow("rebuild"), as_json)
 
 
-@app.command(epilog="Example: twilio-warehouse report --output ~/reports --formats csv")
+@app.command(epilog="Example: twilio-warehouse report --language es --output out")
 def report(
-    output: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
-    formats: Annotated[str, typer.Option(help="Which of csv,parquet.")] = "csv,parquet",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write to; reports below the data root.")
+    ] = None,
+    formats: Annotated[str, typer.Option(help="Which of csv,parquet,xlsx.")] = "csv,parquet,xlsx",
+    language: Annotated[
+        str | None, typer.Option(help="Language of texts: en or es; WAREHOUSE_LANGUAGE by default.")
+    ] = None,
+    csv_dialect: Annotated[
+        str,
+        typer.Option(help="plain, or excel-es: semicolons and decimal commas for Spanish Excel."),
+    ] = "plain",
     as_json: AsJson = False,
 ) -> None:
     """Write the reports again from the published warehouse."""
@@ -131,7 +141,8 @@ def report(
     from flows.tasks.report import report as export
 
     wanted = [form.strip() for form in formats.split(",") if form.strip()]
-    _show_reports(export.fn(read_settings(), output, wanted), as_json)
+    written = export.fn(read_settings(), output, wanted, language=language, csv_dialect=csv_dialect)
+    _show_reports(written, as_json)
 
 
 @app.command(epilog="Example: twilio-warehouse check")
@@ -147,6 +158,31 @@ def check(as_json: AsJson = False) -> None:
         _print_check(outcome)
     if not outcome.is_good:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: twilio-warehouse monitor --hours 24 --last 10")
+def monitor(
+    hours: Annotated[
+        float, typer.Option(min=0.1, max=24 * 400, help="How many hours back from now.")
+    ] = 24,
+    last: Annotated[int, typer.Option(min=0, max=1000, help="Newest messages to show.")] = 10,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the last hours straight from Twilio: counts, delivery, errors, the last messages."""
+    from flows import progress
+    from flows.monitor_screen import show_monitor
+    from flows.monitoring import monitor_twilio
+    from flows.settings import read_settings
+
+    settings = read_settings()
+    instant = _instant(now)
+    with progress.shown() if sys.stderr.isatty() else nullcontext():
+        seen = monitor_twilio(settings, hours, last, instant)
+    if as_json:
+        _print_json(seen.as_dict())
+    else:
+        show_monitor(seen, settings)
 
 
 @app.command(epilog="Example: twilio-warehouse status")
