@@ -21,6 +21,7 @@ from transforms.tables import EXTRACTIONS, MESSAGES, TABLES, Table, conform
 
 # Its clocks went back on 25 October 2026 at 01:00 UTC.
 TIMEZONE = "Europe/Madrid"
+VARIABLES = {"timezone": TIMEZONE, "language": "en", "monthly_budget": 100}
 
 Rows = Sequence[Mapping[str, Any]]
 LakeRows = Mapping[str, Rows]
@@ -51,7 +52,7 @@ class Dbt:
                         command,
                         "--project-dir", str(SQL_FOLDER),
                         "--profiles-dir", str(SQL_FOLDER),
-                        "--vars", json.dumps({"timezone": TIMEZONE}),
+                        "--vars", json.dumps(VARIABLES),
                         *options,
                     ]
                 )  # fmt: skip

@@ -153,12 +153,10 @@ def test_a_build_of_what_changed_equals_a_new_one(new_build: Callable[[], Build]
     assert followed.query(
         "select country from reports.top_recipients where month = '2026-09-01'"
     ) == [("XX",)]
-    for repaired in (
-        "update marts.hourly_messages set segment_count = 1 where segment_count = 77",
-        "update reports.daily_volume set segment_count = 1 where segment_count = 77",
-        "update reports.top_recipients set country = 'ES' where country = 'XX'",
-    ):
-        followed.query(repaired)
+    followed.query("update marts.hourly_messages set segment_count = 1 where segment_count = 77")
+    followed.query("update reports.top_recipients set country = 'ES' where country = 'XX'")
+    # Nothing changed: only what is read from the repaired aggregates is computed again.
+    followed.update(lake)
     assert followed.tables() == anew.tables()
 
     settled = {

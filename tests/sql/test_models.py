@@ -24,6 +24,10 @@ CONTRACT = {
     "delivered_count failed_count message_cost reply_count currency last_message_at",
     "completeness": "usage_date account_sid channel_group message_count usage_count difference "
     "last_extracted_at state",
+    "errors_by_code": "message_date account_sid channel error_code message_count "
+    "share_of_attempted title cause remedy is_blocked is_retryable",
+    "kpis": "period_start period account_sid kpi value goal comparison is_met numerator "
+    "denominator is_settled",
 }
 
 

@@ -19,6 +19,7 @@ costs_of_cover as (
         usage_records.account_sid,
         usage_records.category as cost_category,
         usage_records.currency,
+        usage_records.event_count,
         usage_records.usage_quantity,
         usage_records.usage_unit,
         usage_records.cost
@@ -77,6 +78,7 @@ others as (
         account_sid,
         'other' as cost_category,
         currency,
+        null as event_count,
         null as usage_quantity,
         null as usage_unit,
         other_cost as cost
@@ -101,6 +103,7 @@ select
     account_sid,
     cost_category,
     currency,
+    event_count::decimal(24, 6) as event_count,
     usage_quantity::decimal(24, 6) as usage_quantity,
     usage_unit,
     cost::decimal(18, 6) as cost
