@@ -45,12 +45,12 @@ class Rule:
     """One way in which requests go wrong.
 
     Attributes:
-        kind: one of `KINDS`.
+        kind: what happens, one of the kinds of faults.
         path: a regular expression found in the path below the API's version; empty: any.
         account: the SID in the path; empty: any.
         probability: of a request to go wrong, 0–1.
-        times: how many requests may still go wrong; None: any number.
-        retry_after: seconds, sent as Retry-After with a refusal; None: no such header.
+        times: how many requests may still go wrong; null: any number.
+        retry_after: seconds, sent as Retry-After with a refusal; null: no such header.
         status: another HTTP status for a refusal, as 401 for `denied` (its code becomes 20003).
         seconds: between two bytes of `drip`, or how far back `shift` reaches; 0: as usual.
         rows: how many `duplicates` repeats.
