@@ -77,7 +77,7 @@ class WorldConfig:
         """A world in which everything happens, save what `changes` says otherwise."""
         everything: dict[str, Any] = {
             "accounts": 5, "slow_prices": 0.02, "redactions": 0.01, "deletions": 0.01,
-            "lag_minutes": 20.0, "novelties": 0.002, "revised_usage": 0.05,
+            "lag_minutes": 20.0, "novelties": 0.005, "revised_usage": 0.05,
             **dict.fromkeys(_ROLES, True),
         }  # fmt: skip
         return cls(**{**everything, **changes})
