@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
@@ -60,6 +61,59 @@ def read_status(settings: Settings) -> dict[str, list[dict[str, Any]]]:
         }  # fmt: skip
 
 
+def read_timeline(settings: Settings, message_sid: str) -> list[dict[str, Any]]:
+    """What was observed of one message, oldest first: when it was made, sent, first seen, each
+    change of a field.
+
+    Raises:
+        WrongUseError: the warehouse has no such message.
+        WarehouseError: nothing has been published yet.
+    """
+    with open_published(settings) as connection:
+        names, rows = _fetch(connection, _TIMELINE, [message_sid])
+        if not rows:
+            raise WrongUseError(
+                f"There is no message {message_sid} in the warehouse. A SID is SM or MM and 32 "
+                "hexadecimal digits; a message is there once a run has read its day."
+            )
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+_TIMELINE = """
+    with message as (
+        select * from lake.messages where message_sid = $1
+    ),
+    changes as (
+        select * from lake.message_changes where message_sid = $1
+    ),
+    -- What was seen first is the old value of the first change, else what is held now.
+    firsts as (
+        select field, first(old_value order by observed_at) as value from changes group by field
+    ),
+    events as (
+        select created_at as at, 0 as turn, 'created' as event, null as old, direction as new
+        from message
+        union all
+        select sent_at, 1, 'sent', null, null from message where sent_at is not null
+        union all
+        select first_seen_at, 2, 'first seen: status', null,
+            coalesce((select value from firsts where field = 'status'), status)
+        from message
+        union all
+        select first_seen_at, 3, 'first seen: price', null,
+            case when exists (select 1 from firsts where field = 'price')
+                then (select value from firsts where field = 'price')
+                else price::varchar
+            end
+        from message
+        union all
+        select observed_at, 4, field, old_value, new_value from changes
+        union all
+        select updated_at, 5, 'last changed, says Twilio', null, status from message
+    )
+    select at, event, old, new from events where at is not null order by at, turn, event
+"""
+
 _STATUS = {
     "accounts": """
         select
@@ -114,6 +168,36 @@ _STATUS = {
         order by records desc
         limit 20
     """,
+    "changed_late": """
+        select field, count(*) as changes, max(changes.observed_at) as last_observed_at
+        from lake.message_changes as changes
+        inner join lake.messages using (message_sid)
+        where changes.observed_at > coalesce(sent_at, created_at) + interval 7 days
+            and field in ('status', 'price', 'error_code', 'segment_count', 'redaction',
+                'missing_since')
+        group by field
+        order by field
+    """,
+    "requests_of_30_days": """
+        with runs as (
+            select account_sid, run_id, max(read_at) as read_at, sum(page_count) as requests
+            from lake.extractions
+            where dataset in ('messages', 'unsent_messages') and run_id like 'daily-%'
+            group by all
+        ),
+        new_messages as (
+            select account_sid, first_seen_at as read_at, ceil(count(*) / 1000) as pages
+            from lake.messages
+            group by all
+        )
+        select account_sid, sum(requests) as message_requests, sum(pages) as new_pages,
+            round(sum(requests) / sum(pages), 2) as requests_per_new_page
+        from runs
+        left join new_messages using (account_sid, read_at)
+        where read_at > (select max(read_at) from runs) - interval 30 days
+        group by account_sid
+        order by account_sid
+    """,
     "last_runs": """
         select run_id, max(read_at) as read_at, count(*) as windows, sum(page_count) as pages,
             sum(record_count) as records,
@@ -126,8 +210,10 @@ _STATUS = {
 }
 
 
-def _fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Any]]:
-    result = connection.execute(sql)
+def _fetch(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()
+) -> tuple[list[str], list[Any]]:
+    result = connection.execute(sql, list(parameters))
     names = [column[0] for column in result.description or []]
     return names, result.fetchall()
 

@@ -1,4 +1,4 @@
-"""The backfill flow: history by months, each kept before the next is asked for."""
+"""The backfill flow: history by months, each kept as soon as it was read."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from datetime import date, datetime
 
 from prefect import flow
 
-from flows.reading import WORKERS, read
+from flows.reading import WORKERS, Reading
 from flows.run import start_run, writing
 from flows.settings import read_settings
 from flows.summary import Summary, finish
 from flows.tasks.extract import extract_accounts
 from flows.tasks.load import load
 from flows.tasks.model import model
+from flows.tasks.normalize import normalize
 from flows.tasks.plan import plan_backfill
 from flows.tasks.publish import publish
 from flows.tasks.report import report
@@ -23,7 +24,8 @@ def backfill(since: date, until: date | None = None, now: datetime | None = None
     """Read the UTC days from `since` to `until` (exclusive, today by default), then renew
     warehouse and reports.
 
-    An interrupted range goes on where it stopped; a finished one is read again.
+    An interrupted range goes on where it stopped; a finished one is read again. Months are read
+    side by side and written one by one; another run may write between them.
 
     Raises:
         WrongUseError: the range is empty or wholly beyond what Twilio keeps.
@@ -31,10 +33,13 @@ def backfill(since: date, until: date | None = None, now: datetime | None = None
     """
     settings = read_settings()
     run = start_run(settings, now, name="backfill")
-    with writing(settings):
-        accounts = extract_accounts(run)
-        for month in plan_backfill(run, accounts, since, until):
-            read(run, month)
+    accounts = extract_accounts(run)
+    months = [Reading(run, month) for month in plan_backfill(run, accounts, since, until)]
+    for month in months:
+        intake = month.wait()
+        with writing(run):
+            normalize(run, intake)
+    with writing(run):
         load(settings)
         model(settings)
         publish(settings)

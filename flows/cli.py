@@ -76,13 +76,50 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program t
 
 
 @app.command(epilog="Example: twilio-warehouse run")
-def run(now: Now = None, as_json: AsJson = False) -> None:
+def run(
+    now: Now = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only show what would be asked of Twilio, and why.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Read what is new and what may have changed, then renew warehouse and reports."""
     instant = _instant(now)
     _require_credentials()
+    if plan:
+        _show_plan(instant, as_json)
+        return
     from flows.running import run_flow
 
     _show_summary(run_flow("daily", now=instant), as_json)
+
+
+@app.command(epilog="Example: twilio-warehouse refresh --deep")
+def refresh(
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read the last weeks whole (WAREHOUSE_DEEP_DAYS).")
+    ] = False,
+    month: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="Read this month whole: its close.")
+    ] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read again what a daily run does not: corrections, redactions and deletions of old days."""
+    if deep == (month is not None):
+        raise WrongUseError("Say what to read again: either --deep or --month YYYY-MM.")
+    instant = _instant(now)
+    first = None if month is None else _day(f"{month}-01", "--month")
+    _require_credentials()
+    from flows.running import run_flow
+
+    if first is None:
+        _show_summary(run_flow("deep_refresh", now=instant), as_json)
+        return
+    from flows.tasks.plan import check_month
+
+    check_month(instant or datetime.now(UTC), first)
+    _show_summary(run_flow("month_close", month=first, now=instant), as_json)
 
 
 @app.command(epilog="Example: twilio-warehouse backfill --since 2026-01-01 --until 2026-07-01")
@@ -199,6 +236,21 @@ def status(as_json: AsJson = False) -> None:
         _print_table(title.replace("_", " "), rows)
 
 
+@app.command(epilog="Example: twilio-warehouse message SM0123456789abcdef0123456789abcdef")
+def message(
+    sid: Annotated[str, typer.Argument(help="The message's SID.")], as_json: AsJson = False
+) -> None:
+    """Show what was observed of one message, and when."""
+    from flows.asking import read_timeline
+    from flows.settings import read_settings
+
+    timeline = read_timeline(read_settings(), sid)
+    if as_json:
+        _print_json(timeline)
+    else:
+        _print_table(sid, timeline)
+
+
 @app.command(
     epilog='Example: twilio-warehouse query "from reports.daily_volume limit 5" --format csv'
 )
@@ -242,6 +294,25 @@ def _require_credentials() -> None:
     from flows.settings import read_settings
 
     read_settings().require_credentials()
+
+
+def _show_plan(now: datetime | None, as_json: bool) -> None:
+    from flows.planning import show_plan
+    from flows.running import quiet_prefect
+    from flows.settings import read_settings
+
+    quiet_prefect()
+    rows, notices = show_plan(read_settings(), now)
+    if as_json:
+        _print_json(rows)
+        return
+    for notice in notices:
+        _say(notice)
+    _print_table("plan (UTC)", rows)
+    known = sum(row["requests"] or 0 for row in rows)
+    unknown = sum(row["requests"] is None for row in rows)
+    more = f", and {unknown} windows nobody knows the length of yet" if unknown else ""
+    _say(f"Expected: {known:,} requests{more}.")
 
 
 def _show_summary(summary: Summary, as_json: bool) -> None:

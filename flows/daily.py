@@ -13,6 +13,7 @@ from flows.summary import Summary, finish
 from flows.tasks.extract import extract_accounts
 from flows.tasks.load import load
 from flows.tasks.model import model
+from flows.tasks.normalize import normalize
 from flows.tasks.plan import plan_daily
 from flows.tasks.publish import publish
 from flows.tasks.report import report
@@ -27,9 +28,9 @@ def daily(now: datetime | None = None) -> Summary:
     """
     settings = read_settings()
     run = start_run(settings, now, name="daily")
-    with writing(settings):
+    with writing(run):
         accounts = extract_accounts(run)
-        read(run, plan_daily(run, accounts))
+        normalize(run, read(run, plan_daily(run, accounts)))
         load(settings)
         model(settings)
         publish(settings)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
@@ -59,14 +60,31 @@ class Lake:
             folder = folder / f"{table.partition.name}={partition}"
         return folder / f"{table.name}.parquet"
 
-    def read(self, table: Table, partitions: Iterable[str] | None = None) -> pa.Table:
-        """The rows of some partitions, of all by default, in the table's present schema."""
+    def read(
+        self, table: Table, partitions: Iterable[str] | None = None, columns: Sequence[str] = ()
+    ) -> pa.Table:
+        """The rows of some partitions, of all by default, in the table's present schema; of some
+        columns only, if they are named."""
         if partitions is None:
             paths = [file.path for file in self.files(table)]
         else:
             paths = [self.path(table, partition) for partition in partitions]
-        parts = [_read_by_name(path, table) for path in paths if path.exists()]
-        return pa.concat_tables(parts) if parts else table.schema.empty_table()
+        schema = pa.schema([f for f in table.schema if not columns or f.name in columns])
+        parts = [_read_by_name(path, schema) for path in paths if path.exists()]
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def newest(self, file: LakeFile, column: str, default: datetime) -> datetime:
+        """The latest instant of a column, from the file's statistics; the default if they do not
+        tell."""
+        metadata = pq.read_metadata(file.path)
+        position = metadata.schema.to_arrow_schema().get_field_index(column)
+        latest: list[datetime] = []
+        for group in range(metadata.num_row_groups):
+            statistics = metadata.row_group(group).column(position).statistics
+            if statistics is None or not statistics.has_min_max:
+                return default
+            latest.append(statistics.max)
+        return max(latest, default=default)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -170,13 +188,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_by_name(path: Path, table: Table) -> pa.Table:
-    """A file's rows in the table's schema: a column the file lacks is null."""
-    held = pq.read_table(path, partitioning=None)
+def _read_by_name(path: Path, schema: pa.Schema) -> pa.Table:
+    """A file's rows in the schema: a column the file lacks is null."""
+    with pq.ParquetFile(path) as file:
+        names = set(file.schema_arrow.names)
+        held = file.read([name for name in schema.names if name in names])
     columns = [
         held[field.name].cast(field.type)
-        if field.name in held.column_names
+        if field.name in names
         else pa.nulls(held.num_rows, field.type)
-        for field in table.schema
+        for field in schema
     ]
-    return pa.Table.from_arrays(columns, schema=table.schema)
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,12 +24,14 @@ class _Bar:
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f} windows"),
             TextColumn("{task.fields[records]:,} records"),
+            TextColumn("{task.fields[rate]:,.0f}/s"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._progress.add_task("starting", total=0, records=0)
+        self._task = self._progress.add_task("starting", total=0, records=0, rate=0)
         self._records = 0
+        self._first_at = 0.0
 
     def start(self) -> None:
         self._progress.start()
@@ -46,11 +50,17 @@ class _Bar:
         self._progress.update(self._task, description=name)
 
     def page(self, records: int) -> None:
+        now = time.monotonic()
+        self._first_at = self._first_at or now
         self._records += records
-        self._progress.update(self._task, records=self._records)
+        rate = self._records / max(now - self._first_at, 1.0)
+        self._progress.update(self._task, records=self._records, rate=rate)
 
     def window(self) -> None:
         self._progress.advance(self._task)
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text)
 
 
 @contextmanager
@@ -89,3 +99,11 @@ def window() -> None:
     """A window is done."""
     for bar in _bars:
         bar.window()
+
+
+def say(text: str) -> None:
+    """A sentence for whoever watches the run."""
+    if not _bars:
+        sys.stderr.write(f"{text}\n")
+    for bar in _bars:
+        bar.say(text)

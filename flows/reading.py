@@ -5,31 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import progress
 from flows.run import Run
-from flows.tasks.extract import extract
-from flows.tasks.normalize import Intake, normalize
-from transforms.windows import Window
+from flows.tasks.extract import extract, extract_singles
+from flows.tasks.normalize import Intake
+from transforms.refresh import Planned
 
 # Threads wait for Twilio; how many requests are in flight, WAREHOUSE_CONCURRENCY says.
 WORKERS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=64)
 
 
-def read(run: Run, windows: Sequence[Window]) -> None:
-    """Read the windows and merge their rows into the lake as one step.
+class Reading:
+    """Windows being read side by side into one intake."""
 
-    A window that fails keeps no other from being read; it is in the ledger and in the run.
-    """
-    intake = Intake(run, run.settings.build / "intake")
-    progress.plan(len(windows))
-    # The scan for messages without date_sent sees the newest ones with it too: the days it
-    # reaches need not be asked for again. So message windows wait for it.
-    later = [window for window in windows if window.dataset == "messages"]
-    sooner = [window for window in windows if window.dataset != "messages"]
-    for group in (sooner, later):
-        futures = [extract.submit(window, run, intake.add) for window in group]
-        for future in futures:
+    def __init__(self, run: Run, planned: Sequence[Planned]) -> None:
+        self.intake = Intake(run)
+        self._futures: list[PrefectFuture[Any]] = []
+        progress.plan(len(planned))
+        for entry in planned:
+            if entry.window.dataset == "unsent_messages" and not entry.window.message_sids:
+                run.scans.announce(entry.window, entry.requests)
+        for entry in sorted(planned, key=_turn):
+            task = extract_singles if entry.window.message_sids else extract
+            self._futures.append(task.submit(entry.window, run, self.intake))
+
+    def wait(self) -> Intake:
+        """The intake, once every window has been read or has failed: a window that fails keeps no
+        other from being read, and is in the ledger."""
+        for future in self._futures:
             future.wait()
-    normalize(run, intake)
+        return self.intake
+
+
+def read(run: Run, planned: Sequence[Planned]) -> Intake:
+    """Read the windows; what came waits in the intake."""
+    return Reading(run, planned).wait()
+
+
+def _turn(entry: Planned) -> tuple[bool, object]:
+    """Scans and the rest first; then message windows, oldest first: the scan comes towards them
+    from the newest, and windows that wait for it shall keep no other from being read."""
+    return entry.window.dataset == "messages" or bool(entry.window.message_sids), entry.window.start

@@ -9,16 +9,19 @@ from flows.settings import read_settings
 from flows.summary import Summary, finish
 from flows.tasks.load import begin_anew, load
 from flows.tasks.model import model
+from flows.tasks.normalize import readmit
 from flows.tasks.publish import publish
 from flows.tasks.report import report
 
 
 @flow(name="rebuild")
 def rebuild() -> Summary:
-    """Compute everything right of the lake anew; Twilio is asked nothing."""
+    """Try what is in quarantine again, then compute everything right of the lake anew; Twilio is
+    asked nothing."""
     settings = read_settings()
     run = start_run(settings, name="rebuild")
-    with writing(settings):
+    with writing(run):
+        readmit(run)
         begin_anew(settings)
         load(settings)
         model(settings)

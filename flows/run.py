@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 
 import filelock
 import pyarrow as pa
 
+from flows import progress
+from flows.datasets import DATASETS
 from flows.errors import WarehouseError
 from flows.lake import Lake
+from flows.scanning import Scans
 from flows.settings import Settings
 from flows.twilio_api import Connection
 from transforms.tables import ACCOUNTS, EXTRACTIONS
 from transforms.windows import Window
+
+_FAILURES_IN_A_ROW = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Run:
         extractions: what came of each window asked for so far.
         notices: what the operator should know, in sentences.
         accounts: rows of `accounts` once they are known.
+        scans: how far the scans of the newest messages have come.
     """
 
     def __init__(self, settings: Settings, now: datetime, run_id: str) -> None:
@@ -50,8 +60,9 @@ class Run:
         self.notices: list[str] = []
         self.reject_count = 0
         self.accounts = ACCOUNTS.schema.empty_table()
-        self._taken = 0
-        self._scans: list[Window] = []
+        self.scans = Scans()
+        self._unwritten: list[Extraction] = []
+        self._failures: dict[tuple[str, str], list[Extraction]] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -66,22 +77,35 @@ class Run:
 
     def record(self, extraction: Extraction) -> None:
         """Note what came of a window. Any thread may call it."""
+        window = extraction.window
+        key = window.account_sid, DATASETS[window.dataset].resource
         with self._lock:
             self.extractions.append(extraction)
+            if extraction.outcome in ("failed", "denied"):
+                self._failures.setdefault(key, []).append(extraction)
+            else:
+                self._failures.pop(key, None)
 
-    def note_scan(self, window: Window) -> None:
-        """The newest pages of an account were read without a filter, back to the window's start."""
+    def record_account_list(self, extraction: Extraction) -> None:
+        """Note how reading the accounts went; it goes with what is written next."""
+        self.record(extraction)
         with self._lock:
-            self._scans.append(window)
+            self._unwritten.append(extraction)
 
-    def was_scanned(self, window: Window) -> bool:
-        """Whether a message window lies within what a scan of this run has read already."""
-        return window.dataset == "messages" and any(
-            scan.account_sid == window.account_sid
-            and scan.start <= window.start
-            and window.end <= scan.end
-            for scan in self._scans
-        )
+    def take_unwritten(self) -> list[Extraction]:
+        """What was noted beside all windows and is not in the ledger yet."""
+        with self._lock:
+            taken, self._unwritten = self._unwritten, []
+        return taken
+
+    def why_given_up(self, window: Window) -> Extraction | None:
+        """The failure for which the window's account is asked for this resource no more in this
+        run: it was refused, or several windows failed one after the other."""
+        key = window.account_sid, DATASETS[window.dataset].resource
+        with self._lock:
+            failures = self._failures.get(key, [])
+            is_refused = any(failure.outcome == "denied" for failure in failures)
+            return failures[0] if is_refused or len(failures) >= _FAILURES_IN_A_ROW else None
 
     def is_active(self, account_sid: str) -> bool:
         """Whether an account is not known to be suspended or closed."""
@@ -94,11 +118,8 @@ class Run:
         )
         return states.get(account_sid) not in ("suspended", "closed")
 
-    def take_ledger(self) -> pa.Table:
-        """Ledger rows of what was noted since they were last taken."""
-        with self._lock:
-            extractions = self.extractions[self._taken :]
-            self._taken = len(self.extractions)
+    def ledger(self, extractions: Iterable[Extraction]) -> pa.Table:
+        """Ledger rows of what came of some windows."""
         rows = [
             {
                 "run_id": self.run_id,
@@ -126,21 +147,49 @@ def start_run(settings: Settings, now: datetime | None = None, name: str = "run"
 
 
 @contextmanager
-def writing(settings: Settings) -> Iterator[None]:
+def writing(run: Run) -> Iterator[None]:
     """Hold the only right to write below the data root; wait for another run that has it.
 
     Raises:
         WarehouseError: another run held it longer than WAREHOUSE_LOCK_WAIT.
     """
+    settings = run.settings
     settings.build.mkdir(parents=True, exist_ok=True)
     settings.lake.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(settings.root / "write.lock")
+    holder = settings.root / "write.lock.json"
     try:
-        with lock.acquire(timeout=settings.lock_wait.total_seconds()):
-            Lake(settings.lake).recover()
-            yield
+        lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise WarehouseError(
-            f"Another run has been writing to {settings.root} for {settings.lock_wait}. "
-            "Wait for it, or raise WAREHOUSE_LOCK_WAIT."
-        ) from None
+        progress.say(f"Waiting for {_describe_holder(holder)}, which is writing.")
+        try:
+            lock.acquire(timeout=settings.lock_wait.total_seconds())
+        except filelock.Timeout:
+            raise WarehouseError(
+                f"{_describe_holder(holder)} has been writing to {settings.root} for over "
+                f"{settings.lock_wait}. Wait for it, or raise WAREHOUSE_LOCK_WAIT."
+            ) from None
+    try:
+        holder.write_text(
+            json.dumps(
+                {
+                    "run": run.run_id,
+                    "process": os.getpid(),
+                    "host": socket.gethostname(),
+                    "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+                }
+            )
+        )
+        Lake(settings.lake).recover()
+        yield
+    finally:
+        lock.release()
+
+
+def _describe_holder(holder: Path) -> str:
+    try:
+        said = json.loads(holder.read_text())
+        where = f"process {said['process']} on {said['host']}, since {said['since']}"
+        return f"run {said['run']} ({where})"
+    except (OSError, ValueError, KeyError):
+        return "another run"

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.errors import WrongUseError
+from transforms.ages import Ages
 
 SQL_FOLDER = Path(__file__).resolve().parents[1] / "sql"
 """The dbt project."""
@@ -36,6 +37,22 @@ def _duration(value: Any) -> Any:
         return value
     unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[match[2]]
     return timedelta(**{unit: int(match[1])})
+
+
+def _ages(text: str) -> str:
+    try:
+        days = [int(part) for part in text.split(",")]
+    except ValueError:
+        days = []
+    if not days or days != sorted(set(days)) or days[0] < 1:
+        raise ValueError("write ages in days, ascending, with commas, for example 1,3,7")
+    return text
+
+
+def _ages_until_settled(text: str) -> str:
+    if int(_ages(text).split(",")[-1]) < 7:
+        raise ValueError("the last age must be 7 or more: only then a figure counts as settled")
+    return text
 
 
 def _account_sid(sid: str) -> str:
@@ -123,6 +140,16 @@ class Settings(BaseSettings):
         ge=0,
         description="Pages read at most to find messages without date_sent (0: none).",
     )
+    refresh_days: Annotated[str, AfterValidator(_ages_until_settled)] = Field(
+        "1,3,7",
+        description="Ages in days at which open messages are read again; the last one gives up.",
+    )
+    scheduled_days: Annotated[str, AfterValidator(_ages)] = Field(
+        "14,21,36", description="Further ages in days for messages that are still scheduled."
+    )
+    deep_days: int = Field(
+        35, ge=1, le=399, description="How many days back a deep refresh reads (1 to 399)."
+    )
     lock_wait: Annotated[timedelta, BeforeValidator(_duration)] = Field(
         timedelta(hours=2), description="How long a run waits for another that is writing (2h)."
     )
@@ -134,6 +161,11 @@ class Settings(BaseSettings):
                 f"WAREHOUSE_PHONE_NUMBERS={self.phone_numbers} needs a secret WAREHOUSE_PHONE_KEY"
             )
         return self
+
+    @property
+    def ages(self) -> Ages:
+        """When open messages are read again."""
+        return Ages(_days(self.refresh_days), _days(self.scheduled_days))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -189,6 +221,10 @@ class Settings(BaseSettings):
                 "No Twilio credentials. Set TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and "
                 "TWILIO_API_SECRET (see .env.example)."
             )
+
+
+def _days(text: str) -> tuple[timedelta, ...]:
+    return tuple(timedelta(days=int(part)) for part in text.split(","))
 
 
 def read_settings(**changes: Any) -> Settings:

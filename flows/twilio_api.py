@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
+import pyarrow as pa
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -29,7 +30,8 @@ from flows.cores import on_a_core
 from flows.datasets import PAGE_SIZE, Dataset
 from flows.errors import TwilioError
 from flows.settings import Settings
-from transforms.records import Page, decode_page
+from transforms.messages import MESSAGE_RECORD
+from transforms.records import Page, decode_page, decode_records
 from transforms.windows import Window
 
 ATTEMPTS = 6
@@ -182,6 +184,25 @@ class Connection:
         record: dict[str, Any] = orjson.loads(content)
         record.pop("auth_token", None)
         return record
+
+    def message(self, account_sid: str, message_sid: str) -> pa.Table:
+        """One message by its SID, decoded.
+
+        Raises:
+            TwilioError: it could not be had; `outcome` is not_found if Twilio knows it no more.
+        """
+        uri = f"/2010-04-01/Accounts/{account_sid}/Messages/{message_sid}.json"
+
+        def ask() -> pa.Table:
+            content = self._ask_once(account_sid, uri, None)
+            try:
+                record = orjson.loads(content)
+            except orjson.JSONDecodeError as error:
+                raise _Unavailable(f"Twilio's answer was broken: {error.msg}") from error
+            return decode_records([record], MESSAGE_RECORD)
+
+        records: pa.Table = self._retrying()(ask)
+        return records
 
     def _page(
         self, account_sid: str, uri: str, parameters: dict[str, str] | None, dataset: Dataset

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.tables import MESSAGE_CHANGES, MESSAGES, USAGE_RECORDS, Table
+from transforms.windows import Span, join_spans
 
 SEQUENCE = "sequence"
 
@@ -69,6 +72,87 @@ def merge_messages(held: pa.Table, seen: pa.Table) -> MergedMessages:
     newest, changes = _compare(newest, before)
     rows = pa.concat_tables([untouched.select(names), newest.select(names)])
     return MergedMessages(rows, changes)
+
+
+@dataclass(frozen=True)
+class CompleteReads:
+    """What was read so that every message of it would have been seen.
+
+    Attributes:
+        sent: spans of date_sent, by account.
+        unsent: spans of date_created of messages without date_sent, by account.
+        vanished_sids: messages that were asked for by SID and are no more.
+    """
+
+    sent: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+    unsent: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+    vanished_sids: tuple[str, ...] = ()
+
+    @property
+    def spans(self) -> list[Span]:
+        """All of it, whosever it is, oldest first."""
+        every = [*self.sent.values(), *self.unsent.values()]
+        return join_spans(span for spans in every for span in spans)
+
+
+def is_vanished(
+    rows: pa.Table, seen_sids: pa.Array, reads: CompleteReads, now: datetime
+) -> np.ndarray:
+    """Which messages should have been seen in what was read whole, and were not.
+
+    Args:
+        rows: rows of `messages`, at least message_sid, account_sid, created_at, sent_at,
+            first_seen_at and missing_since.
+        now: the run's clock; what another run saw first since then is not missing.
+    """
+    candidates = pc.and_(
+        pc.and_(pc.is_null(rows["missing_since"]), pc.less(rows["first_seen_at"], now)),
+        pc.invert(pc.is_in(rows["message_sid"], value_set=seen_sids)),
+    )
+    vanished = pc.is_in(
+        rows["message_sid"], value_set=pa.array(reads.vanished_sids, pa.string())
+    ).to_numpy()
+    for spans_by_account, column, other in (
+        (reads.sent, "sent_at", None),
+        (reads.unsent, "created_at", "sent_at"),
+    ):
+        for account_sid, spans in spans_by_account.items():
+            of_account = pc.equal(rows["account_sid"], account_sid)
+            if other is not None:
+                of_account = pc.and_(of_account, pc.is_null(rows[other]))
+            for start, end in join_spans(spans):
+                within = pc.and_(pc.greater_equal(rows[column], start), pc.less(rows[column], end))
+                vanished = vanished | _mask(pc.and_(of_account, within))
+    result: np.ndarray = vanished & _mask(candidates)
+    return result
+
+
+def mark_vanished(
+    merged: MergedMessages, seen_sids: pa.Array, reads: CompleteReads, now: datetime
+) -> MergedMessages:
+    """The same rows, with `missing_since` where a message has vanished, which is a change too."""
+    vanished = is_vanished(merged.rows, seen_sids, reads, now)
+    if not vanished.any():
+        return merged
+    mask = pa.array(vanished)
+    marked = merged.rows.set_column(
+        merged.rows.schema.get_field_index("missing_since"),
+        MESSAGES.schema.field("missing_since"),
+        pc.if_else(mask, pa.scalar(now, pa.timestamp("us", "UTC")), merged.rows["missing_since"]),
+    )
+    new, old = marked.filter(mask), merged.rows.filter(mask)
+    changes = pa.table(
+        {
+            "message_sid": new["message_sid"],
+            "field": pa.repeat("missing_since", new.num_rows),
+            "observed_at": new["missing_since"],
+            "account_sid": new["account_sid"],
+            "old_value": old["missing_since"].cast(pa.string()),
+            "new_value": new["missing_since"].cast(pa.string()),
+        },
+        schema=MESSAGE_CHANGES.schema,
+    )
+    return MergedMessages(marked, pa.concat_tables([merged.changes, changes]))
 
 
 def merge_usage_records(held: pa.Table, seen: pa.Table) -> pa.Table:
@@ -162,11 +246,11 @@ def _keep_redactions(newest: pa.Table, observations: pa.Table) -> pa.Table:
     if not pc.any(redacted).as_py():
         return newest
     for name in _BODY:
-        field = MESSAGES.schema.field(name)
-        empty = pa.scalar(0 if name == "body_length" else None, field.type)
+        column = MESSAGES.schema.field(name)
+        empty = pa.scalar(0 if name == "body_length" else None, column.type)
         newest = newest.set_column(
             newest.schema.get_field_index(name),
-            field,
+            column,
             pc.if_else(redacted, empty, newest[name]),
         )
     return newest
@@ -182,16 +266,16 @@ def _compare(newest: pa.Table, before: pa.Table) -> tuple[pa.Table, pa.Table]:
     then = before.take(position.filter(was_held))
     differs = np.zeros(now.num_rows, dtype=bool)
     changes = []
-    for field in MESSAGES.schema:
-        if field.name in _RUN:
+    for column in MESSAGES.schema:
+        if column.name in _RUN:
             continue
-        changed = _differs(now[field.name], then[field.name])
+        changed = _differs(now[column.name], then[column.name])
         differs |= changed
-        if field.name in TRACKED:
-            changes.append(_changes(field.name, field.name, now, then, changed))
-        elif field.name == "body_length":
+        if column.name in TRACKED:
+            changes.append(_changes(column.name, column.name, now, then, changed))
+        elif column.name == "body_length":
             redacted = changed & pc.equal(now["body_length"], 0).to_numpy().astype(bool)
-            changes.append(_changes("redaction", field.name, now, then, redacted))
+            changes.append(_changes("redaction", column.name, now, then, redacted))
     # A re-read that changes nothing leaves the row, last_seen_at included.
     kept_seen = pc.if_else(pa.array(differs), now["last_seen_at"], then["last_seen_at"])
     now = now.set_column(
@@ -207,6 +291,11 @@ def _differs(now: pa.ChunkedArray, then: pa.ChunkedArray) -> np.ndarray:
     unequal = pc.fill_null(pc.not_equal(now, then), False)
     either_null = pc.xor(pc.is_null(now), pc.is_null(then))
     return np.asarray(pc.or_(unequal, either_null).to_numpy(), dtype=bool)
+
+
+def _mask(values: pa.ChunkedArray) -> np.ndarray:
+    mask: np.ndarray = pc.fill_null(values, False).to_numpy().astype(bool)
+    return mask
 
 
 def _changes(label: str, name: str, now: pa.Table, then: pa.Table, changed: np.ndarray) -> pa.Table:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from typing import Protocol
 
 import pyarrow as pa
 from prefect import task
@@ -16,11 +20,22 @@ from flows.errors import TwilioError, WrongUseError
 from flows.run import Extraction, Run
 from flows.twilio_api import last_instant
 from transforms.accounts import ACCOUNT_RECORD, normalize_accounts
-from transforms.records import decode_records
+from transforms.records import Page, decode_records
 from transforms.tables import ACCOUNTS, conform
 from transforms.windows import Window
 
-Sink = Callable[[Window, pa.Table], None]
+
+class Sink(Protocol):
+    """Where pages and the word of what came of a window go."""
+
+    def add(self, window: Window, records: pa.Table) -> None:
+        """Take one page of a window."""
+
+    def record(self, extraction: Extraction) -> None:
+        """Note what came of a window."""
+
+    def vanished(self, message_sid: str) -> None:
+        """Note that Twilio knows a message no more."""
 
 
 @task(name="extract accounts", cache_policy=NO_CACHE)
@@ -52,7 +67,7 @@ def extract_accounts(run: Run) -> list[str]:
     accounts = ACCOUNTS.schema.empty_table()
     if pages:
         accounts = conform(ACCOUNTS, normalize_accounts(pa.concat_tables(pages)).rows)
-        run.record(Extraction(window, "ok", len(pages), accounts.num_rows))
+        run.record_account_list(Extraction(window, "ok", len(pages), accounts.num_rows))
     run.accounts = accounts
     subs = [sid for sid in accounts["account_sid"].to_pylist() if sid != main]
     if choice == "all":
@@ -73,51 +88,126 @@ def extract_accounts(run: Run) -> list[str]:
 @task(task_run_name="extract {window.dataset} {window.label} {window.account_sid}",
       cache_policy=NO_CACHE)  # fmt: skip
 def extract(window: Window, run: Run, sink: Sink) -> None:
-    """Give every page of the window to the sink; note in the run what came of it.
+    """Give every page of the window to the sink; note in the ledger what came of it.
 
     Raises:
         TwilioError: the window could not be read whole. What was read has been given on.
     """
-    dataset = DATASETS[window.dataset]
-    if run.was_scanned(window):
-        run.record(Extraction(window, "ok", 0, 0, "Read by the scan of the newest pages."))
-        progress.window()
-        return
-    page_count = record_count = 0
-    reached: datetime = window.end
-    detail = None
+    is_scan = bool(DATASETS[window.dataset].ordered_by)
     try:
-        for page in run.connection.pages(dataset, window):
-            page_count += 1
-            record_count += page.records.num_rows
-            progress.page(page.records.num_rows)
-            sink(window, page.records)
-            if dataset.ordered_by:
-                reached = last_instant(page, dataset.ordered_by) or reached
-                if reached < window.start:
-                    break
-                if page_count >= run.settings.unsent_pages and page.next_page_uri:
-                    detail = (
-                        f"Stopped after {page_count} pages (WAREHOUSE_UNSENT_PAGES) at "
-                        f"{reached:%Y-%m-%d %H:%M} UTC; older unsent messages were not looked for."
-                    )
-                    # Others of the same second may be on the next page.
-                    reached = min(reached + timedelta(seconds=1), window.end)
-                    window = dataclasses.replace(window, start=reached)
-                    break
+        if window.dataset == "messages" and run.scans.covers(window):
+            return
+        with _failures_in_the_ledger(window, run, sink) as count:
+            if is_scan:
+                _scan(window, run, sink, count)
+            else:
+                for page in run.connection.pages(DATASETS[window.dataset], window):
+                    _take(page, window, sink, count)
+                outcome = "ok" if count.records else "empty"
+                sink.record(Extraction(window, outcome, count.pages, count.records))
+    finally:
+        if is_scan:
+            run.scans.end(window.account_sid)
+        progress.window()
+
+
+@task(task_run_name="extract single messages {window.label} {window.account_sid}",
+      cache_policy=NO_CACHE)  # fmt: skip
+def extract_singles(window: Window, run: Run, sink: Sink) -> None:
+    """Give known messages without date_sent to the sink, asked for one by one.
+
+    The ledger gets a row for each second in which some of them were created.
+
+    Raises:
+        TwilioError: one could not be read. What was read has been given on.
+    """
+    created_at = dict(zip(window.message_sids, window.instants, strict=True))
+    try:
+        if run.scans.covers(window):
+            return
+        for second, sids in groupby(window.message_sids, key=created_at.__getitem__):
+            part = dataclasses.replace(
+                window, start=second, end=second + timedelta(seconds=1),
+                message_sids=tuple(sids), instants=(),
+            )  # fmt: skip
+            with _failures_in_the_ledger(part, run, sink) as count:
+                for sid in part.message_sids:
+                    count.pages += 1
+                    try:
+                        records = run.connection.message(window.account_sid, sid)
+                    except TwilioError as error:
+                        if error.outcome != "not_found":
+                            raise
+                        sink.vanished(sid)
+                        continue
+                    count.records += 1
+                    sink.add(part, records)
+                sink.record(Extraction(part, "ok", count.pages, count.records))
+    finally:
+        progress.window()
+
+
+@dataclass
+class _Count:
+    pages: int = 0
+    records: int = 0
+
+
+@contextmanager
+def _failures_in_the_ledger(window: Window, run: Run, sink: Sink) -> Iterator[_Count]:
+    count = _Count()
+    reason = run.why_given_up(window)
+    if reason is not None:
+        detail = f"Not asked for any more: {reason.detail}"
+        sink.record(Extraction(window, reason.outcome, 0, 0, detail))
+        raise TwilioError(detail, reason.outcome)
+    try:
+        yield count
     except TwilioError as error:
-        run.record(Extraction(window, error.outcome, page_count, record_count, str(error)))
+        sink.record(Extraction(window, error.outcome, count.pages, count.records, str(error)))
         # Accounts without usage, and days before an account existed, are answered with 404
         # (github.com/twilio/twilio-python/issues/787): nothing to read is no failure.
-        if error.outcome == "not_found" and dataset.name == "usage_records":
+        if error.outcome == "not_found" and window.dataset == "usage_records":
             return
         raise
     except Exception as error:
-        run.record(Extraction(window, "failed", page_count, record_count, type(error).__name__))
+        sink.record(Extraction(window, "failed", count.pages, count.records, type(error).__name__))
         raise
-    finally:
-        progress.window()
-    if dataset.ordered_by:
-        run.note_scan(window)
-    outcome = "ok" if record_count else "empty"
-    run.record(Extraction(window, outcome, page_count, record_count, detail))
+
+
+def _take(page: Page, window: Window, sink: Sink, count: _Count) -> None:
+    count.pages += 1
+    count.records += page.records.num_rows
+    progress.page(page.records.num_rows)
+    sink.add(window, page.records)
+
+
+def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
+    """Read the list without a filter, newest first, until it is older than the window."""
+    dataset, most = DATASETS[window.dataset], run.settings.unsent_pages
+    reached, detail = run.now, None
+    for page in run.connection.pages(dataset, window):
+        _take(page, window, sink, count)
+        last = last_instant(page, dataset.ordered_by)
+        if page.next_page_uri is None or (last is not None and last < window.start):
+            reached = window.start
+            break
+        if last is not None:
+            # Others of the same second may be on the next page.
+            reached = last + timedelta(seconds=1)
+        if count.pages >= most:
+            detail = (
+                f"Stopped after {count.pages} pages (WAREHOUSE_UNSENT_PAGES) at "
+                f"{reached:%Y-%m-%d %H:%M} UTC; older unsent messages were not looked for."
+            )
+            break
+        pace = (run.now - reached) / count.pages
+        run.scans.advance(window.account_sid, reached, reached - pace * (most - count.pages))
+    run.scans.advance(window.account_sid, reached, reached)
+    reached = min(reached, window.end)
+    read = dataclasses.replace(window, start=reached)
+    outcome = "ok" if count.records else "empty"
+    sink.record(Extraction(read, outcome, count.pages, count.records, detail))
+    if read.start < read.end:
+        sent = dataclasses.replace(read, dataset="messages")
+        sink.record(Extraction(sent, outcome, 0, 0, "Read by the scan of the newest messages."))

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
+import uuid
 from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +27,19 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.cores import CORES, on_a_core
 from flows.datasets import DATASETS
-from flows.lake import Transaction, split_by_partition
-from flows.run import Run
-from transforms.merge import SEQUENCE, merge_by_key, merge_messages, merge_usage_records
+from flows.lake import Lake, Transaction, split_by_partition
+from flows.run import Extraction, Run
+from transforms.merge import (
+    SEQUENCE,
+    CompleteReads,
+    MergedMessages,
+    is_vanished,
+    mark_vanished,
+    merge_by_key,
+    merge_messages,
+    merge_usage_records,
+)
+from transforms.quarantine import reopen
 from transforms.tables import (
     ACCOUNTS,
     EXTRACTIONS,
@@ -38,24 +51,42 @@ from transforms.tables import (
     Table,
     conform,
 )
-from transforms.windows import Window
+from transforms.windows import Span, Window
 
 _RECORDS_AT_ONCE = 16_000
+# From a message's creation until it is sent: 35 days when it was scheduled
+# (twilio.com/docs/messaging/features/message-scheduling), and some to spare.
+_LONGEST_WAIT = timedelta(days=40)
+_ABANDONED_AFTER = 2 * 86_400  # seconds
 
 
 class Intake:
-    """Where pages wait to become rows, and rows wait to be merged. Any thread may add."""
+    """Where pages wait to become rows, rows wait to be merged, and the ledger's rows wait with
+    them. Any thread may add."""
 
-    def __init__(self, run: Run, folder: Path) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._folder = folder
+        self._folder = run.settings.build / "intake" / uuid.uuid4().hex
         self._waiting: dict[str, list[tuple[int, Window, pa.Table]]] = defaultdict(list)
         self._sequence = 0
         self._lock = threading.Lock()
         self.parts: dict[tuple[str, str], list[Path]] = defaultdict(list)
         self.rejects: list[pa.Table] = []
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        self.extractions: list[Extraction] = []
+        self.vanished_sids: list[str] = []
+        _remove_abandoned(self._folder.parent)
+        self._folder.mkdir(parents=True)
+
+    def record(self, extraction: Extraction) -> None:
+        """Note what came of a window; it gets into the ledger together with its rows."""
+        self._run.record(extraction)
+        with self._lock:
+            self.extractions.append(extraction)
+
+    def vanished(self, message_sid: str) -> None:
+        """Note that Twilio knows a message no more."""
+        with self._lock:
+            self.vanished_sids.append(message_sid)
 
     def add(self, window: Window, records: pa.Table) -> None:
         """Take one page of a window; may take the time to normalize those that wait."""
@@ -89,26 +120,27 @@ class Intake:
         lengths = [page.num_rows for _, _, page in pages]
         page_of_record = np.repeat(np.arange(len(pages)), lengths)
         page_of_row = page_of_record[normalized.rows.index.to_numpy()]
-        rows = conform(dataset.table, normalized.rows)
         sequences = np.array([sequence for sequence, _, _ in pages], dtype="int64")
+        rows = conform(dataset.table, normalized.rows)
         rows = rows.append_column(SEQUENCE, pa.array(sequences[page_of_row]))
         if dataset.belongs is not None:
             starts = np.array([_naive(window.start) for _, window, _ in pages])[page_of_row]
             ends = np.array([_naive(window.end) for _, window, _ in pages])[page_of_row]
             rows = rows.filter(dataset.belongs(rows, _instants(starts), _instants(ends)))
-        for partition, part in split_by_partition(dataset.table, rows):
-            self._put_aside(dataset.table, partition, part)
+        self.put_aside(dataset.table, rows)
         if len(normalized.rejects):
             asked = [window.account_sid for _, window, _ in pages]
             positions = page_of_record[normalized.rejects.index.to_numpy()]
             self._reject(name, [asked[page] for page in positions], normalized.rejects)
 
-    def _put_aside(self, table: Table, partition: str, rows: pa.Table) -> None:
-        with self._lock:
-            parts = self.parts[table.name, partition]
-            path = self._folder / f"{table.name}.{partition}.{len(parts)}.arrow"
-            parts.append(path)
-        feather.write_feather(rows, path, compression="uncompressed")
+    def put_aside(self, table: Table, rows: pa.Table) -> None:
+        """Keep rows of a table, with their `sequence`, on disk until they are merged."""
+        for partition, part in split_by_partition(table, rows):
+            with self._lock:
+                parts = self.parts[table.name, partition]
+                path = self._folder / f"{table.name}.{partition}.{len(parts)}.arrow"
+                parts.append(path)
+            feather.write_feather(part, path, compression="uncompressed")
 
     def _reject(self, dataset: str, asked: list[str], rejects: pd.DataFrame) -> None:
         rows = rejects.assign(
@@ -126,46 +158,143 @@ class Intake:
 def normalize(run: Run, intake: Intake) -> None:
     """Merge what the intake holds into the lake, with its ledger rows, as one step."""
     intake.flush()
+    reads = complete_reads(intake.extractions, intake.vanished_sids)
     with run.lake.transaction() as transaction:
         held = run.lake.read(ACCOUNTS)
         accounts = merge_by_key(ACCOUNTS, held, run.accounts)
         _replace_if_changed(transaction, ACCOUNTS, "", held, accounts)
-
-        def merge(job: tuple[tuple[str, str], list[Path]]) -> pa.Table | None:
-            (name, partition), parts = job
-            return _merge_partition(transaction, TABLES[name], partition, parts)
-
-        with ThreadPoolExecutor(CORES) as pool:
-            changes = [rows for rows in pool.map(merge, intake.parts.items()) if rows is not None]
-        if changes:
-            transaction.append(MESSAGE_CHANGES, pa.concat_tables(changes))
+        _merge(run, transaction, intake, reads)
         if intake.rejects:
             rejects = pa.concat_tables(intake.rejects)
             run.reject_count += rejects.num_rows
             transaction.append(REJECTS, _new_rejects(run, rejects))
-        transaction.append(EXTRACTIONS, run.take_ledger())
+        extractions = [*run.take_unwritten(), *intake.extractions]
+        transaction.append(EXTRACTIONS, run.ledger(extractions))
     intake.close()
     # What Arrow keeps for later would be missing to the models.
     pa.default_memory_pool().release_unused()
 
 
+@task(name="readmit rejects", cache_policy=NO_CACHE)
+def readmit(run: Run) -> None:
+    """Normalize again what is in quarantine; what has become a row leaves it."""
+    rejects = run.lake.read(REJECTS)
+    if not rejects.num_rows:
+        return
+    intake = Intake(run)
+    is_left = np.ones(rejects.num_rows, dtype=bool)
+    keys = list(
+        zip(rejects["rejected_at"].to_pylist(), rejects["dataset"].to_pylist(), strict=True)
+    )
+    for sequence, (rejected_at, name) in enumerate(sorted(set(keys))):
+        dataset = DATASETS[name]
+        positions = np.flatnonzero([key == (rejected_at, name) for key in keys])
+        records, derived = reopen(rejects["record"].take(positions).to_pylist(), dataset.shape)
+        normalized = dataset.normalize(records, rejected_at, run.settings)
+        is_left[positions[normalized.rows.index]] = False
+        frame = normalized.rows
+        for column in derived.columns.intersection(frame.columns):
+            frame[column] = derived.loc[frame.index, column]
+        rows = conform(dataset.table, frame)
+        intake.put_aside(
+            dataset.table, rows.append_column(SEQUENCE, pa.array(np.full(len(rows), sequence)))
+        )
+    with run.lake.transaction() as transaction:
+        _merge(run, transaction, intake, CompleteReads())
+        left = rejects.filter(pa.array(is_left))
+        for partition, _ in split_by_partition(REJECTS, rejects.filter(pa.array(~is_left))):
+            kept = dict(split_by_partition(REJECTS, left)).get(partition, left.slice(0, 0))
+            transaction.replace(REJECTS, partition, kept)
+    intake.close()
+    admitted = int((~is_left).sum())
+    if admitted:
+        run.notices.append(f"{admitted} quarantined record(s) could be normalized now.")
+
+
+def complete_reads(
+    extractions: Sequence[Extraction], vanished_sids: Sequence[str]
+) -> CompleteReads:
+    """What was read whole, and so would show every message of it."""
+    spans: dict[str, dict[str, list[Span]]] = {"messages": {}, "unsent_messages": {}}
+    for extraction in extractions:
+        window = extraction.window
+        if (
+            extraction.outcome in ("ok", "empty")
+            and window.dataset in spans
+            and not window.message_sids
+        ):
+            by_account = spans[window.dataset]
+            by_account.setdefault(window.account_sid, []).append((window.start, window.end))
+    return CompleteReads(spans["messages"], spans["unsent_messages"], tuple(vanished_sids))
+
+
+def _merge(run: Run, transaction: Transaction, intake: Intake, reads: CompleteReads) -> None:
+    """Merge the intake's rows, partition by partition, and mark messages that have vanished."""
+
+    def merge(job: tuple[tuple[str, str], list[Path]]) -> pa.Table | None:
+        (name, partition), parts = job
+        return _merge_partition(run, transaction, TABLES[name], partition, parts, reads)
+
+    jobs = dict(intake.parts)
+    for partition in _touched_partitions(run.lake, reads):
+        jobs.setdefault((MESSAGES.name, partition), [])
+    with ThreadPoolExecutor(CORES) as pool:
+        changes = [rows for rows in pool.map(merge, jobs.items()) if rows is not None]
+    if changes:
+        transaction.append(MESSAGE_CHANGES, pa.concat_tables(changes))
+
+
+def _touched_partitions(lake: Lake, reads: CompleteReads) -> list[str]:
+    """Partitions of messages of which some may have been sent, or created, in what was read.
+
+    The statistics of the files say when their messages were sent; no row is read for it.
+    """
+    if not reads.spans:
+        return []
+    start, end = reads.spans[0][0], reads.spans[-1][1]
+    touched = []
+    earliest = f"{start - _LONGEST_WAIT:%Y-%m-%d}"
+    for file in lake.files(MESSAGES):
+        if not earliest <= file.partition <= f"{end:%Y-%m-%d}":
+            continue
+        if file.partition >= f"{start:%Y-%m-%d}" or lake.newest(file, "sent_at", start) >= start:
+            touched.append(file.partition)
+    return touched
+
+
 def _merge_partition(
-    transaction: Transaction, table: Table, partition: str, parts: list[Path]
-) -> pa.Table | None:
+    run: Run, transaction: Transaction, table: Table, partition: str, parts: list[Path],
+    reads: CompleteReads,
+) -> pa.Table | None:  # fmt: skip
     lake = transaction.lake
+    if table is MESSAGES and not parts:
+        # Nothing of it was seen: only a message that has vanished would change it.
+        columns = ("message_sid", "account_sid", "created_at", "sent_at", "first_seen_at",
+                   "missing_since")  # fmt: skip
+        thin = lake.read(table, [partition], columns)
+        if not is_vanished(thin, pa.array([], pa.string()), reads, run.now).any():
+            return None
     held = lake.read(table, [partition])
-    seen = pa.concat_tables([feather.read_table(path) for path in parts])
-    seen = seen.sort_by(SEQUENCE)
-    changes = None
+    seen = [feather.read_table(path) for path in parts]
     if table is MESSAGES:
-        merged = merge_messages(held, seen)
+        if seen:
+            merged = merge_messages(held, pa.concat_tables(seen).sort_by(SEQUENCE))
+        else:
+            merged = MergedMessages(held, MESSAGE_CHANGES.schema.empty_table())
+        sids = pa.chunked_array([rows["message_sid"].combine_chunks() for rows in seen],
+                                pa.string())  # fmt: skip
+        merged = mark_vanished(merged, sids.combine_chunks(), reads, run.now)
         rows, changes = merged.rows, merged.changes
-    elif table is USAGE_RECORDS:
-        rows = merge_usage_records(held, seen)
     else:
-        rows = merge_by_key(table, held, seen)
+        rows, changes = _merge_others(table, held, pa.concat_tables(seen).sort_by(SEQUENCE)), None
     _replace_if_changed(transaction, table, partition, held, rows)
     return changes if changes is not None and changes.num_rows else None
+
+
+def _merge_others(table: Table, held: pa.Table, seen: pa.Table) -> pa.Table:
+    if table is USAGE_RECORDS:
+        return merge_usage_records(held, seen)
+    return merge_by_key(table, held, seen)
 
 
 def _replace_if_changed(
@@ -197,3 +326,12 @@ def _naive(instant: datetime) -> np.datetime64:
 
 def _instants(values: np.ndarray) -> pa.Array:
     return pa.array(values).cast(pa.timestamp("us", "UTC"))
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Delete what runs that died long ago put aside."""
+    if not folder.exists():
+        return
+    for intake in folder.iterdir():
+        if intake.stat().st_mtime < time.time() - _ABANDONED_AFTER:
+            shutil.rmtree(intake, ignore_errors=True)

@@ -1,7 +1,8 @@
-"""Look into the ledger and decide what to ask for; the decisions are in `transforms.refresh`."""
+"""Look into the lake and decide what to ask for; the decisions are in `transforms.refresh`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import pyarrow as pa
@@ -11,49 +12,88 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.errors import WrongUseError
 from flows.run import Run
+from transforms.ages import Ages
 from transforms.refresh import (
+    KnownAccount,
+    Planned,
+    about_to_be_lost,
     earliest_readable,
-    newest_coverage,
-    plan_messages,
+    know_account,
+    plan_deep,
+    plan_new_and_open,
+    plan_scan,
+    plan_span,
     plan_triggers,
-    plan_unsent,
     plan_usage,
-    start_of_daily,
-    unread_windows,
+    usage_start,
 )
-from transforms.tables import EXTRACTIONS
-from transforms.windows import Window, first_of_next_month, midnight, split_months
+from transforms.tables import EXTRACTIONS, MESSAGES
+from transforms.windows import (
+    Span,
+    Window,
+    first_of_next_month,
+    join_spans,
+    midnight,
+    split_months,
+)
+
+_NEEDED = ("account_sid", "message_sid", "status", "price", "created_at", "sent_at")
 
 
 @task(name="plan", cache_policy=NO_CACHE)
-def plan_daily(run: Run, accounts: list[str]) -> list[Window]:
-    """The windows of a daily run, those that take longest first."""
-    ledger = run.lake.read(EXTRACTIONS)
-    earliest = earliest_readable(run.now)
+def plan_daily(run: Run, accounts: list[str]) -> list[Planned]:
+    """The windows of a daily run."""
+    settings, ledger = run.settings, run.lake.read(EXTRACTIONS)
     starts = {
-        account_sid: start_of_daily(
-            run.now, newest_coverage(ledger, account_sid), run.settings.initial_days
-        )
+        account_sid: usage_start(ledger, account_sid, run.now, settings.initial_days)
         for account_sid in accounts
     }
-    missed = [
-        window
-        for window in unread_windows(ledger)
-        if window.account_sid in starts and earliest <= window.start < starts[window.account_sid]
-    ]
+    planned: list[Planned] = []
+    for known in _know_accounts(run, accounts, ledger):
+        planned += plan_new_and_open(
+            known, run.now, initial_days=settings.initial_days,
+            unsent_pages=settings.unsent_pages, ages=settings.ages,
+        )  # fmt: skip
+        for start, end in about_to_be_lost(known, run.now):
+            run.notices.append(
+                f"Messages of {known.account_sid} from {start:%Y-%m-%d} to {end:%Y-%m-%d} could "
+                "not be read yet, and Twilio keeps them no longer than 400 days."
+            )
     return [
-        *_unsent(run, accounts, starts, run.now),
-        *plan_messages(accounts, starts, run.now),
-        *missed,
+        *planned,
         *plan_usage(accounts, starts, run.now, run.now),
         *plan_triggers(accounts, run.now),
     ]
 
 
+@task(name="plan deep refresh", cache_policy=NO_CACHE)
+def plan_deep_refresh(run: Run, accounts: list[str]) -> list[Planned]:
+    """The windows of a pass over everything of the last WAREHOUSE_DEEP_DAYS days."""
+    settings, ledger = run.settings, run.lake.read(EXTRACTIONS)
+    start = midnight((run.now - timedelta(days=settings.deep_days)).date())
+    planned: list[Planned] = []
+    for known in _know_accounts(run, accounts, ledger):
+        planned += plan_deep(
+            known, run.now, days=settings.deep_days, unsent_pages=settings.unsent_pages
+        )
+    return [*planned, *plan_usage(accounts, dict.fromkeys(accounts, start), run.now, run.now)]
+
+
+@task(name="plan month close", cache_policy=NO_CACHE)
+def plan_month(run: Run, accounts: list[str], month: date) -> list[Planned]:
+    """The windows of a whole month, read once more.
+
+    Raises:
+        WrongUseError: the month has not begun or is beyond what Twilio keeps.
+    """
+    start, end = check_month(run.now, month)
+    return _month(run, accounts, start, end)
+
+
 @task(name="plan backfill", cache_policy=NO_CACHE)
 def plan_backfill(
     run: Run, accounts: list[str], since: date, until: date | None
-) -> list[list[Window]]:
+) -> list[list[Planned]]:
     """The windows of a backfill, a list a month, newest month first, without those that an
     interrupted backfill of the same range has read already."""
     start, end = check_range(run.now, since, until)
@@ -61,25 +101,21 @@ def plan_backfill(
         run.notices.append(
             f"Twilio keeps 400 days: the backfill begins at {start:%Y-%m-%d}, not {since}."
         )
+    months = [
+        _month(run, accounts, first, last)
+        for first, last in reversed(list(split_months(start, end)))
+    ]
+    if run.settings.unsent_pages:
+        for account_sid in accounts:
+            months[0] = plan_scan(account_sid, start, end) + months[0]
     prefix = f"backfill-{start:%Y%m%d}-{end:%Y%m%d}-"
-    months = []
-    for first, last in reversed(list(split_months(start, end))):
-        starts = dict.fromkeys(accounts, first)
-        months.append(
-            [
-                *plan_messages(accounts, starts, last),
-                # A month's cost needs the whole month, whatever days were asked for.
-                *plan_usage(accounts, starts, min(first_of_next_month(first), run.now), run.now),
-            ]
-        )
-    months[0] = _unsent(run, accounts, dict.fromkeys(accounts, start), end) + months[0]
     ledger = run.lake.read(EXTRACTIONS)
     ledger = ledger.filter(pc.starts_with(ledger["run_id"], prefix))
     run.run_id = prefix + run.run_id.rpartition("-")[2]
     if ledger.num_rows:
         last_run = ledger.sort_by([("read_at", "descending")])["run_id"][0].as_py()
-        done = _read_well(ledger.filter(pc.equal(ledger["run_id"], last_run)))
-        left = [[window for window in month if not _is_done(window, done)] for month in months]
+        done = _Done(ledger.filter(pc.equal(ledger["run_id"], last_run)))
+        left = [[entry for entry in month if entry.window not in done] for month in months]
         if any(left):
             run.run_id = last_run
             run.notices.append("Going on with the interrupted backfill of this range.")
@@ -109,18 +145,56 @@ def check_range(now: datetime, since: date, until: date | None) -> tuple[datetim
     return max(midnight(since), earliest), min(midnight(last), now)
 
 
-def _unsent(
-    run: Run, accounts: list[str], starts: dict[str, datetime], end: datetime
-) -> list[Window]:
-    return plan_unsent(accounts, starts, end) if run.settings.unsent_pages else []
+def check_month(now: datetime, month: date) -> tuple[datetime, datetime]:
+    """The instants between which a month's close reads, clamped to what Twilio keeps.
+
+    Raises:
+        WrongUseError: the month has not begun or is beyond what Twilio keeps.
+    """
+    first = midnight(month.replace(day=1))
+    if first >= now:
+        raise WrongUseError(f"{month:%Y-%m} has not begun yet; today is {now.date()} (UTC).")
+    start = max(first, earliest_readable(now))
+    end = min(first_of_next_month(first), now)
+    if start >= end:
+        raise WrongUseError(
+            f"Twilio keeps 400 days: {month:%Y-%m} cannot be read any more; the first day that "
+            f"can is {start:%Y-%m-%d}."
+        )
+    return start, end
 
 
-def _read_well(ledger: pa.Table) -> set[tuple[str, str, datetime]]:
-    good = ledger.filter(pc.is_in(ledger["outcome"], value_set=pa.array(["ok", "empty"])))
-    keys = (good[name].to_pylist() for name in ("dataset", "account_sid", "window_end"))
-    return set(zip(*keys, strict=True))
+def _know_accounts(run: Run, accounts: Sequence[str], ledger: pa.Table) -> list[KnownAccount]:
+    """What the lake knows of each account; only partitions are read in which something may be
+    open."""
+    ages: Ages = run.settings.ages
+    oldest = f"{run.now - ages.oldest:%Y-%m-%d}"
+    partitions = [file.partition for file in run.lake.files(MESSAGES) if file.partition >= oldest]
+    messages = run.lake.read(MESSAGES, partitions, _NEEDED)
+    return [know_account(account_sid, messages, ledger, run.now, ages) for account_sid in accounts]
 
 
-def _is_done(window: Window, done: set[tuple[str, str, datetime]]) -> bool:
-    # Not by its start: the scan of unsent messages may have stopped earlier, by its page limit.
-    return (window.dataset, window.account_sid, window.end) in done
+def _month(run: Run, accounts: list[str], start: datetime, end: datetime) -> list[Planned]:
+    # A month's cost needs the whole month, whatever days were asked for.
+    usage_end = min(first_of_next_month(start), run.now)
+    planned = [entry for account_sid in accounts for entry in plan_span(account_sid, start, end)]
+    return planned + plan_usage(accounts, dict.fromkeys(accounts, start), usage_end, run.now)
+
+
+class _Done:
+    """The windows that a part of the ledger says were read."""
+
+    def __init__(self, ledger: pa.Table) -> None:
+        good = ledger.filter(pc.is_in(ledger["outcome"], value_set=pa.array(["ok", "empty"])))
+        spans: dict[tuple[str, str], list[Span]] = {}
+        for row in good.to_pylist():
+            key = row["dataset"], row["account_sid"]
+            spans.setdefault(key, []).append((row["window_start"], row["window_end"]))
+        self._spans = {key: join_spans(parts) for key, parts in spans.items()}
+
+    def __contains__(self, window: Window) -> bool:
+        spans = self._spans.get((window.dataset, window.account_sid), [])
+        if window.dataset == "unsent_messages":
+            # The scan may have stopped earlier, by its page limit.
+            return any(end == window.end for _, end in spans)
+        return any(start <= window.start and window.end <= end for start, end in spans)

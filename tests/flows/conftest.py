@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,9 +17,12 @@ from unittest.mock import patch
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
+from flows.lake import Lake
+from simulator.observed import Read
 from simulator.process import Server, running
 from simulator.truth import expected_reports
 from simulator.world import World, WorldConfig
+from transforms.tables import EXTRACTIONS
 
 # The clocks of Madrid change on 25 October 2026, within the 35 days before.
 NOW = datetime(2026, 11, 10, 6, tzinfo=UTC)
@@ -79,11 +82,29 @@ class Warehouse:
         return {path.name: path.read_bytes() for path in (self.root / "reports").glob("*.csv")}
 
 
+def reads_of(warehouse: Warehouse) -> list[Read]:
+    """What the ledger says was read."""
+    return [
+        Read(
+            row["dataset"], row["account_sid"], row["window_start"], row["window_end"],
+            row["read_at"],
+        )
+        for row in Lake(warehouse.root / "lake").read(EXTRACTIONS).to_pylist()
+        if row["outcome"] in ("ok", "empty") and row["dataset"] != "accounts"
+    ]  # fmt: skip
+
+
 def assert_equal_to_truth(
-    warehouse: Warehouse, world: World, now: datetime, read_since: datetime, timezone: str = "UTC"
+    warehouse: Warehouse,
+    world: World,
+    now: datetime,
+    read_since: datetime,
+    timezone: str = "UTC",
+    reads: Sequence[Read] | None = None,
 ) -> None:
-    """Every cell of every report is what the simulator's own records say."""
-    truth = expected_reports(world, now=now, timezone=timezone, read_since=read_since)
+    """Every cell of every report is what the simulator's own records say, all read now or, with
+    `reads`, as it was at each of those."""
+    truth = expected_reports(world, now, timezone, read_since, reads=reads)
     for name, expected in truth.items():
         written = warehouse.report(name)
         assert expected, f"{name}: the truth has no rows to compare with"

@@ -11,8 +11,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from transforms.merge import SEQUENCE, merge_messages, merge_usage_records
-from transforms.tables import MESSAGES, USAGE_RECORDS
+from transforms.merge import (
+    SEQUENCE,
+    CompleteReads,
+    MergedMessages,
+    mark_vanished,
+    merge_messages,
+    merge_usage_records,
+)
+from transforms.tables import MESSAGE_CHANGES, MESSAGES, USAGE_RECORDS
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
 MESSAGE: dict[str, Any] = {
@@ -213,3 +220,53 @@ def test_a_figure_corrected_to_zero_leaves() -> None:
 def test_the_same_figure_read_again_leaves_the_row_alone() -> None:
     before = usage({})
     assert merge_usage_records(before, usage({"as_of": after(60)})).equals(before)
+
+
+NOW = after(100_000)
+HOUR = timedelta(hours=1)
+
+
+def vanished(rows: pa.Table, reads: CompleteReads, *seen_sids: str) -> dict[str, Any]:
+    """missing_since of each message after a run that read these and saw those."""
+    merged = MergedMessages(rows, MESSAGE_CHANGES.schema.empty_table())
+    marked = mark_vanished(merged, pa.array(seen_sids, pa.string()), reads, NOW)
+    assert [change["message_sid"] for change in marked.changes.to_pylist()] == [
+        row["message_sid"]
+        for row, before in zip(marked.rows.to_pylist(), rows.to_pylist(), strict=True)
+        if row["missing_since"] != before["missing_since"]
+    ]
+    return {row["message_sid"]: row["missing_since"] for row in marked.rows.to_pylist()}
+
+
+def test_a_message_that_a_complete_read_no_longer_shows_is_missing_since_then() -> None:
+    rows = held(
+        {"message_sid": "SM1", "sent_at": T0},
+        {"message_sid": "SM2", "sent_at": T0},
+        {"message_sid": "SM3", "sent_at": T0 + HOUR},
+        {"message_sid": "SM4", "sent_at": T0, "account_sid": "AC2"},
+        {"message_sid": "SM5", "sent_at": None},
+        {"message_sid": "SM6", "sent_at": T0, "missing_since": after(7)},
+        {"message_sid": "SM7", "sent_at": T0, "first_seen_at": NOW},
+    )
+    reads = CompleteReads(sent={"AC1": [(T0, T0 + HOUR)]})
+    assert vanished(rows, reads, "SM2") == {
+        "SM1": NOW, "SM2": None, "SM3": None, "SM4": None, "SM5": None, "SM6": after(7),
+        "SM7": None,
+    }  # fmt: skip
+
+
+def test_an_unsent_message_is_missing_from_the_unfiltered_list_or_by_its_sid() -> None:
+    rows = held(
+        {"message_sid": "SM1"},
+        {"message_sid": "SM2", "created_at": T0 - HOUR},
+        {"message_sid": "SM3", "created_at": T0 - HOUR},
+        {"message_sid": "SM4", "sent_at": T0},
+    )
+    reads = CompleteReads(unsent={"AC1": [(T0, T0 + HOUR)]}, vanished_sids=("SM3",))
+    assert vanished(rows, reads) == {"SM1": NOW, "SM2": None, "SM3": NOW, "SM4": None}
+
+
+def test_a_message_that_comes_back_is_missing_no_more() -> None:
+    merged = merge_messages(held({"missing_since": after(7)}), seen({}))
+    assert only(merged.rows)["missing_since"] is None
+    assert only(merged.changes)["field"] == "missing_since"

@@ -1,0 +1,38 @@
+"""The deep refresh flow: everything of the last weeks once more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prefect import flow
+
+from flows.reading import WORKERS, read
+from flows.run import start_run, writing
+from flows.settings import read_settings
+from flows.summary import Summary, finish
+from flows.tasks.extract import extract_accounts
+from flows.tasks.load import load
+from flows.tasks.model import model
+from flows.tasks.normalize import normalize
+from flows.tasks.plan import plan_deep_refresh
+from flows.tasks.publish import publish
+from flows.tasks.report import report
+
+
+@flow(name="deep-refresh", task_runner=WORKERS)
+def deep_refresh(now: datetime | None = None) -> Summary:
+    """Read the last WAREHOUSE_DEEP_DAYS days whole: redactions, deletions and late corrections
+    move nothing that a daily run could ask for.
+
+    Raises:
+        ExtractionFailedError: something could not be read; all the rest was, and is published.
+    """
+    settings = read_settings()
+    run = start_run(settings, now, name="deep-refresh")
+    with writing(run):
+        accounts = extract_accounts(run)
+        normalize(run, read(run, plan_deep_refresh(run, accounts)))
+        load(settings)
+        model(settings)
+        publish(settings)
+        return finish(run, report(settings))

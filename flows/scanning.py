@@ -1,0 +1,69 @@
+"""How far the unfiltered scan of each account has come: what it has read is not asked for again.
+
+The scan goes from the newest message back, one page after the other. Windows of the same account
+are read side by side with it, oldest first; one that the scan is about to reach waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+
+from transforms.windows import Window
+
+
+@dataclass
+class _Scan:
+    start: datetime  # where it shall end
+    end: datetime  # where it began, the newest instant
+    reached: datetime  # all messages from here to `end` were read
+    expected: datetime | None  # about how far it will get; None: nobody knows yet
+    is_over: bool = False
+
+
+class Scans:
+    """The scans of one run, by account. Any thread may call any method."""
+
+    def __init__(self) -> None:
+        self._scans: dict[str, _Scan] = {}
+        self._changed = threading.Condition()
+
+    def announce(self, window: Window, pages: int | None) -> None:
+        """A scan of the window is going to be made; `pages`: how many it is expected to take."""
+        with self._changed:
+            self._scans[window.account_sid] = _Scan(
+                window.start, window.end, window.end, None if pages is None else window.start
+            )
+
+    def advance(self, account_sid: str, reached: datetime, expected: datetime) -> None:
+        """All from the newest message back to `reached` was read; it may get to `expected`."""
+        with self._changed:
+            scan = self._scans[account_sid]
+            scan.reached = min(max(reached, scan.start), scan.end)
+            scan.expected = max(expected, scan.start)
+            self._changed.notify_all()
+
+    def end(self, account_sid: str) -> None:
+        """It reads no more pages."""
+        with self._changed:
+            self._scans[account_sid].is_over = True
+            self._changed.notify_all()
+
+    def covers(self, window: Window) -> bool:
+        """Whether the account's scan has read all messages of the window.
+
+        Waits for the scan where it is likely to get there.
+        """
+        with self._changed:
+            scan = self._scans.get(window.account_sid)
+            if scan is None or window.end > scan.end:
+                return False
+            self._changed.wait_for(lambda: _is_decided(scan, window))
+            return scan.reached <= window.start
+
+
+def _is_decided(scan: _Scan, window: Window) -> bool:
+    if scan.is_over or scan.reached <= window.start:
+        return True
+    return scan.expected is not None and scan.expected > window.start

@@ -1,0 +1,59 @@
+"""Windows wait for a scan that is about to reach them, and for no other."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYetError
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flows.scanning import Scans
+from transforms.windows import Window
+
+NOW = datetime(2026, 11, 10, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def window(first: int, last: int, account_sid: str = "AC1") -> Window:
+    """From `first` days ago until `last` days ago."""
+    return Window("messages", account_sid, NOW - first * DAY, NOW - last * DAY)
+
+
+@pytest.fixture
+def scans() -> Scans:
+    """A scan of ten days whose length nobody knows yet."""
+    announced = Scans()
+    announced.announce(Window("unsent_messages", "AC1", NOW - 10 * DAY, NOW), None)
+    return announced
+
+
+def test_a_window_waits_until_the_scan_has_passed_it(scans: Scans) -> None:
+    with ThreadPoolExecutor() as pool:
+        covered = pool.submit(scans.covers, window(3, 2))
+        scans.advance("AC1", NOW - DAY, NOW - 10 * DAY)
+        with pytest.raises(NotYetError):
+            covered.result(0.05)
+        scans.advance("AC1", NOW - 3 * DAY, NOW - 10 * DAY)
+        assert covered.result(5)
+
+
+def test_a_window_that_the_scan_is_not_going_to_reach_does_not_wait(scans: Scans) -> None:
+    scans.advance("AC1", NOW - DAY, NOW - 4 * DAY)
+    assert not scans.covers(window(5, 4))
+    assert not scans.covers(window(9, 8))
+
+
+def test_a_scan_that_ended_early_leaves_the_window_to_be_read(scans: Scans) -> None:
+    with ThreadPoolExecutor() as pool:
+        covered = pool.submit(scans.covers, window(3, 2))
+        scans.advance("AC1", NOW - 2 * DAY, NOW - 9 * DAY)
+        scans.end("AC1")
+        assert not covered.result(5)
+    assert scans.covers(window(2, 1))
+
+
+def test_an_account_without_a_scan_and_time_after_it_are_not_covered(scans: Scans) -> None:
+    scans.advance("AC1", NOW - 10 * DAY, NOW - 10 * DAY)
+    assert not scans.covers(window(3, 2, "AC2"))
+    assert not scans.covers(Window("messages", "AC1", NOW - DAY, NOW + DAY))

@@ -1,0 +1,333 @@
+"""What a run asks for: decided from hand-made knowledge, with the answer written by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.ages import Ages
+from transforms.refresh import (
+    PAGE_ROWS,
+    KnownAccount,
+    Planned,
+    about_to_be_lost,
+    cover,
+    earliest_readable,
+    know_account,
+    last_reads,
+    plan_deep,
+    plan_new_and_open,
+    plan_usage,
+    usage_start,
+)
+from transforms.tables import EXTRACTIONS, MESSAGES
+from transforms.windows import join_spans, subtract_spans
+
+NOW = datetime(2026, 11, 10, 6, tzinfo=UTC)
+ACCOUNT = "AC" + "1" * 32
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+def seconds(*instants: datetime) -> np.ndarray:
+    return np.array([int(instant.timestamp()) for instant in instants], dtype=np.int64)
+
+
+def every(step: timedelta, start: datetime, end: datetime) -> np.ndarray:
+    return np.arange(start.timestamp(), end.timestamp(), step.total_seconds(), dtype=np.int64)
+
+
+def plan(known: KnownAccount, unsent_pages: int = 200, initial_days: int = 30) -> list[Planned]:
+    return plan_new_and_open(
+        known, NOW, initial_days=initial_days, unsent_pages=unsent_pages, ages=Ages()
+    )
+
+
+def spans(planned: list[Planned], dataset: str, reason: str = "") -> list[tuple[Any, Any]]:
+    return [
+        (entry.window.start, entry.window.end)
+        for entry in planned
+        if entry.window.dataset == dataset and reason in entry.reason
+    ]
+
+
+SENT_AT = every(timedelta(seconds=17), NOW - 9 * DAY + timedelta(seconds=5), NOW - DAY)
+
+
+def sent_between(start: datetime, end: datetime) -> np.ndarray:
+    instants = SENT_AT
+    return instants[(instants > start.timestamp()) & (instants < end.timestamp())]
+
+
+def read_until_yesterday(**more: Any) -> KnownAccount:
+    """An account of 5,000 messages a day, read until 24 hours ago."""
+    return KnownAccount(ACCOUNT, covered=[(NOW - 30 * DAY, NOW - DAY)], sent_at=SENT_AT, **more)
+
+
+def test_an_account_never_read_is_read_whole_from_the_initial_days_on() -> None:
+    planned = plan(KnownAccount(ACCOUNT), initial_days=2)
+    midnight = NOW.replace(hour=0)
+    assert spans(planned, "unsent_messages") == [(midnight - 2 * DAY, NOW)]
+    assert spans(planned, "messages") == [
+        (midnight - 2 * DAY, midnight - DAY), (midnight - DAY, midnight), (midnight, NOW),
+    ]  # fmt: skip
+
+
+def test_with_nothing_open_only_the_new_day_is_asked_for() -> None:
+    planned = plan(read_until_yesterday())
+    assert [(entry.window.dataset, entry.requests) for entry in planned] == [
+        ("unsent_messages", 6), ("messages", 0),
+    ]  # fmt: skip
+    assert spans(planned, "unsent_messages") == [(NOW - DAY - 2 * HOUR, NOW)]
+
+
+def test_what_was_open_a_day_ago_is_read_again_once() -> None:
+    """All of yesterday's messages are unpriced: their day costs as much as the new one."""
+    yesterday = sent_between(NOW - 2 * DAY, NOW - DAY)
+    known = read_until_yesterday(
+        open_at=yesterday, open_read_at=np.full(len(yesterday), int((NOW - DAY).timestamp()))
+    )
+    planned = plan(known)
+    assert sum(entry.requests or 0 for entry in planned) in (11, 12)
+    assert min(entry.window.start.timestamp() for entry in planned) == yesterday[0]
+    again = read_until_yesterday(
+        open_at=yesterday, open_read_at=np.full(len(yesterday), int(NOW.timestamp()))
+    )
+    assert sum(entry.requests or 0 for entry in plan(again)) == 6
+
+
+def test_open_messages_in_one_hour_cost_one_page() -> None:
+    """A campaign of four days ago is still unpriced; the rest of its day is closed."""
+    at = NOW - 3 * DAY - 12 * HOUR
+    campaign = sent_between(at, at + HOUR)
+    known = read_until_yesterday(open_at=campaign, open_read_at=campaign + 30 * 3600)
+    opened = [entry for entry in plan(known) if entry.reason == "open messages"]
+    assert [entry.requests for entry in opened] == [1]
+    assert opened[0].window.start > at
+    assert opened[0].window.end <= at + HOUR
+
+
+def test_a_whole_open_day_waits_for_the_last_age() -> None:
+    """At 3 days it would cost all its pages, so it is left to the reading at 7 days."""
+    for age, expected in ((3, 0), (5, 0), (7, 5)):
+        day = sent_between(NOW - (age + 1) * DAY, NOW - age * DAY)
+        known = read_until_yesterday(open_at=day, open_read_at=day + 30 * 3600)
+        opened = [entry for entry in plan(known) if entry.reason == "open messages"]
+        assert sum(entry.requests or 0 for entry in opened) in (expected, expected + bool(expected))
+
+
+def test_nothing_is_read_again_for_ever() -> None:
+    old = every(HOUR, NOW - 9 * DAY, NOW - 8 * DAY)
+    known = read_until_yesterday(open_at=old, open_read_at=old + 7 * 86_400)
+    assert spans(plan(known), "messages", "open messages") == []
+    never = [("SM1", int((NOW - 37 * DAY).timestamp()), int((NOW - DAY).timestamp()), True)]
+    assert not [e for e in plan(read_until_yesterday(unsent=never)) if e.window.message_sids]
+
+
+def test_known_unsent_messages_are_asked_for_by_sid_and_not_too_many_a_run() -> None:
+    created = int((NOW - 3 * DAY - HOUR).timestamp())
+    unsent = [(f"SM{i}", created + i, created + 30 * 3600, True) for i in range(50)]
+    planned = plan(read_until_yesterday(unsent=unsent))
+    (single,) = [entry for entry in planned if entry.window.message_sids]
+    assert single.window.message_sids == ("SM0", "SM1", "SM2")
+    assert single.requests == 3
+    assert single.window.dataset == "unsent_messages"
+
+
+def test_one_page_of_a_small_account_shows_everything_that_is_open() -> None:
+    """Twenty messages a day: the scan's only page reaches back over all open ones."""
+    sent_at = every(timedelta(minutes=72), NOW - 8 * DAY, NOW - DAY)
+    opened = sent_at[[5, 60, 110]]
+    known = KnownAccount(
+        ACCOUNT, [(NOW - 30 * DAY, NOW - DAY)], sent_at=sent_at,
+        open_at=opened, open_read_at=opened + 3600,
+        unsent=[("SM1", int(sent_at[20]), int(sent_at[20]) + 3600, False)],
+    )  # fmt: skip
+    planned = plan(known)
+    assert sum(entry.requests or 0 for entry in planned) == 1
+    assert planned[0].window.dataset == "unsent_messages"
+    assert planned[0].window.start <= datetime.fromtimestamp(opened[0], UTC)
+
+
+def test_without_a_scan_new_days_are_windows() -> None:
+    planned = plan(read_until_yesterday(), unsent_pages=0)
+    assert spans(planned, "unsent_messages") == []
+    assert spans(planned, "messages") == [(NOW - DAY - 2 * HOUR, NOW)]
+    assert planned[0].requests == 6
+
+
+def test_a_scan_that_is_too_short_leaves_the_rest_to_windows() -> None:
+    planned = plan(read_until_yesterday(), unsent_pages=3)
+    assert planned[0].requests == 3
+    assert [entry.reason for entry in planned[1:]] == ["new messages"]
+
+
+def test_what_failed_is_read_again_unless_it_was_read_since_or_is_past_retention() -> None:
+    failed = [
+        (NOW - 20 * DAY, NOW - 19 * DAY), (NOW - 10 * DAY, NOW - 9 * DAY),
+        (NOW - 500 * DAY, NOW - 499 * DAY),
+    ]  # fmt: skip
+    covered = [(NOW - 30 * DAY, NOW - 20 * DAY), (NOW - 19 * DAY - HOUR, NOW - DAY)]
+    known = KnownAccount(ACCOUNT, covered=covered, failed=failed)
+    assert spans(plan(known), "messages", "could not be read") == [
+        (NOW - 20 * DAY, NOW - 19 * DAY - HOUR),
+    ]
+
+
+def test_a_gap_is_read_from_where_the_last_reading_ended() -> None:
+    known = KnownAccount(ACCOUNT, covered=[(NOW - 60 * DAY, NOW - 20 * DAY)])
+    assert min(entry.window.start for entry in plan(known)) == NOW - 20 * DAY - 2 * HOUR
+
+
+def test_time_that_twilio_forgets_soon_is_told() -> None:
+    failed = [(NOW - 390 * DAY, NOW - 389 * DAY), (NOW - 5 * DAY, NOW - 4 * DAY)]
+    known = KnownAccount(ACCOUNT, failed=failed)
+    assert about_to_be_lost(known, NOW) == [failed[0]]
+
+
+def test_a_deep_pass_reads_its_days_whole_and_no_day_that_was_never_asked_for() -> None:
+    known = KnownAccount(ACCOUNT, covered=[(NOW - 3 * DAY, NOW)], unsent=[("SM1", 1, 0, True)])
+    planned = plan_deep(known, NOW, days=35, unsent_pages=200)
+    assert min(start for start, _ in spans(planned, "messages")) == NOW - 3 * DAY
+    assert len(spans(planned, "messages")) == 4
+    assert [e.window.message_sids for e in planned if e.window.message_sids] == [("SM1",)]
+
+
+def test_usage_is_read_by_months_from_the_first_day_of_the_earliest() -> None:
+    ledger = EXTRACTIONS.schema.empty_table()
+    start = usage_start(ledger, ACCOUNT, NOW, 30)
+    planned = plan_usage([ACCOUNT], {ACCOUNT: start}, NOW, NOW)
+    assert spans(planned, "usage_records") == [
+        (datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)),
+        (datetime(2026, 11, 1, tzinfo=UTC), NOW),
+    ]
+    read = extraction("usage_records", NOW - 40 * DAY, NOW - DAY, NOW - DAY)
+    start = usage_start(pa.Table.from_pylist([read], EXTRACTIONS.schema), ACCOUNT, NOW, 30)
+    assert start == NOW - 5 * DAY
+
+
+def extraction(
+    dataset: str, start: datetime, end: datetime, read_at: datetime, outcome: str = "ok"
+) -> dict[str, Any]:
+    return {
+        "run_id": "r", "dataset": dataset, "account_sid": ACCOUNT, "window_start": start,
+        "window_end": end, "read_at": read_at, "outcome": outcome, "page_count": 1,
+        "record_count": 1, "detail": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "price", "read_age", "is_open"),
+    [
+        ("delivered", -1, HOUR, False),
+        ("delivered", None, 2 * DAY, True),
+        ("sent", -1, 2 * DAY, True),
+        ("sent", -1, 3 * DAY, False),
+        ("sent", None, 3 * DAY, True),
+        ("queued", None, 2 * DAY, True),
+        ("failed", None, HOUR, True),
+        ("failed", None, DAY, False),
+        ("undelivered", -1, HOUR, False),
+        ("shipped", -1, HOUR, True),
+    ],
+)
+def test_a_message_is_open_until_its_status_and_price_are_final(
+    status: str, price: int | None, read_age: timedelta, is_open: bool
+) -> None:
+    sent_at = NOW - 6 * DAY
+    row = {
+        "account_sid": ACCOUNT, "message_sid": "SM1", "status": status, "price": price,
+        "created_at": sent_at - HOUR, "sent_at": sent_at,
+    }  # fmt: skip
+    schema = pa.schema([MESSAGES.schema.field(name) for name in row])
+    ledger = pa.Table.from_pylist(
+        [
+            extraction("messages", sent_at - DAY, sent_at + DAY, sent_at + read_age),
+            extraction("messages", sent_at - DAY, sent_at + DAY, sent_at + 5 * DAY, "failed"),
+            extraction("unsent_messages", sent_at - DAY, sent_at + DAY, sent_at + 5 * DAY),
+        ],
+        EXTRACTIONS.schema,
+    )
+    known = know_account(ACCOUNT, pa.Table.from_pylist([row], schema), ledger, NOW, Ages())
+    assert bool(len(known.open_at)) == is_open
+    if is_open:
+        assert known.open_read_at[0] == (sent_at + read_age).timestamp()
+    assert known.failed == [(sent_at - DAY, sent_at + DAY)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    sent=st.lists(st.integers(0, 5_000), min_size=1, max_size=300),
+    chosen=st.lists(st.integers(0, 299), max_size=60),
+)
+def test_windows_cover_all_open_messages_and_no_more_pages_than_one_by_one(
+    sent: list[int], chosen: list[int]
+) -> None:
+    sent_at = np.sort(np.array(sent, dtype=np.int64))
+    open_at = np.sort(sent_at[[i % len(sent) for i in chosen]])
+    windows = cover(open_at, sent_at)
+    for at in open_at:
+        assert sum(start.timestamp() <= at < end.timestamp() for start, end, _ in windows) == 1
+    pages = sum(max(1, -(-count // PAGE_ROWS)) for _, _, count in windows)
+    assert pages <= len(np.unique(open_at))
+    assert pages <= -(-len(sent) // PAGE_ROWS) + 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    windows=st.lists(
+        st.tuples(st.integers(0, 40), st.integers(1, 20), st.integers(1, 99)), max_size=12
+    )
+)
+def test_last_reads_finds_the_newest_window_around_each_instant(
+    windows: list[tuple[int, int, int]],
+) -> None:
+    base = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def at(second: int) -> datetime:
+        return base + timedelta(seconds=second)
+
+    ledger = pa.Table.from_pylist(
+        [extraction("messages", at(s), at(s + length), at(read)) for s, length, read in windows],
+        EXTRACTIONS.schema,
+    )
+    instants = seconds(*(at(second) for second in range(70)))
+    expected = [
+        max([read for s, length, read in windows if s <= second < s + length], default=None)
+        for second in range(70)
+    ]
+    assert last_reads(ledger, instants).tolist() == [
+        0 if read is None else int(at(read).timestamp()) for read in expected
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    ones=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=8),
+    others=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=8),
+)
+def test_spans_are_joined_and_subtracted_as_sets(
+    ones: list[tuple[int, int]], others: list[tuple[int, int]]
+) -> None:
+    def as_spans(pairs: list[tuple[int, int]]) -> list[tuple[datetime, datetime]]:
+        return [(NOW + s * HOUR, NOW + (s + length) * HOUR) for s, length in pairs]
+
+    def hours(parts: list[tuple[datetime, datetime]]) -> set[int]:
+        return {i for i in range(60) for s, e in parts if s <= NOW + i * HOUR < e}
+
+    one, other = as_spans(ones), as_spans(others)
+    joined = join_spans(one)
+    assert hours(joined) == hours(one)
+    assert all(a[1] < b[0] for a, b in pairwise(joined))
+    assert hours(subtract_spans(one, other)) == hours(one) - hours(other)
+
+
+def test_retention_is_400_days() -> None:
+    assert earliest_readable(NOW) == NOW.replace(hour=0) - 399 * DAY
