@@ -28,6 +28,9 @@ CONTRACT = {
     "share_of_attempted title cause remedy is_blocked is_retryable",
     "kpis": "period_start period account_sid kpi value goal comparison is_met numerator "
     "denominator is_settled",
+    "cost_reconciliation": "month account_sid currency totalprice_cost categories_cost other_cost "
+    "message_usage_cost message_price_cost difference unpriced_count message_count "
+    "cost_per_message",
 }
 
 
