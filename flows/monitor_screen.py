@@ -18,7 +18,6 @@ _OF_ACCOUNTS = ("account_name", "account_sid", "outcome", "message_count")
 _OF_ERRORS = ("error_code", "message_count", "title", "remedy")
 _OF_MESSAGES = ("message_at", "account_sid", "direction", "channel", "status", "error_code",
                 "sender", "recipient", "message_cost")  # fmt: skip
-_LONG = ("title", "remedy", "account_name")
 
 
 def show_monitor(monitor: Monitor, settings: Settings) -> None:
@@ -79,9 +78,7 @@ class _Screen:
             table.add_column(
                 self._texts.heading(name),
                 justify="right" if is_number else "left",
-                no_wrap=name not in _LONG,
                 overflow="fold",
-                min_width=None if name in _LONG else _longest(name, rows, self._cell),
             )
         for row in rows:
             table.add_row(*(self._cell(name, row) for name in columns))
@@ -106,10 +103,6 @@ class _Screen:
         if name.endswith("_cost"):
             return f"{self._texts.number(value, 4)} {row.get('currency') or ''}".strip()
         return self._texts.value(name, value) if isinstance(value, str) else str(value)
-
-
-def _longest(name: str, rows: Sequence[Mapping[str, Any]], cell: Any) -> int:
-    return max((len(cell(name, row)) for row in rows), default=0)
 
 
 def _shortened(sid: str) -> str:

@@ -19,6 +19,10 @@ _COLUMN_WIDTHS: dict[Kind, int] = {
 }
 
 
+# Excel shows a boolean as one whatever its format; LibreOffice knows this format, and shows some
+# booleans of a column with empty cells as 0 and 1 without it.
+_BOOLEAN = '"TRUE";"TRUE";"FALSE"'
+_PROVISIONAL = "#7A4B00"
 WIDEST = 60
 """The widest a column gets, in characters; longer texts take several lines."""
 LINE_HEIGHT = 15  # points
@@ -32,9 +36,21 @@ class Styles:
         self._texts = texts
         self._made: dict[tuple[tuple[str, Any], ...], Format] = {}
 
-    def value(self, kind: Kind, decimals: int = 0, currency: str | None = None) -> Format:
-        """Of a value in a report; a currency is shown behind the amount."""
+    def value(
+        self,
+        kind: Kind,
+        decimals: int = 0,
+        currency: str | None = None,
+        *,
+        is_provisional: bool = False,
+        is_indented: bool = False,
+    ) -> Format:
+        """Of a value; a currency is shown behind the amount, what may change looks so."""
         look: dict[str, Any] = {"valign": "top"}
+        if is_provisional:
+            look |= {"italic": True, "font_color": _PROVISIONAL}
+        if is_indented:
+            look["indent"] = 1
         if number_format := self.number_format(kind, decimals, currency):
             look["num_format"] = number_format
         if kind in ("boolean", "code", "date", "datetime", "month"):
@@ -45,6 +61,8 @@ class Styles:
         """Excel's format of a kind of value; empty: as Excel shows it unasked."""
         if kind in ("date", "datetime", "month", "rate"):
             return self._texts.say(f"format.{kind}")
+        if kind == "boolean":
+            return _BOOLEAN
         if kind == "code":
             return "0"
         if kind in ("integer", "number", "money"):
@@ -97,12 +115,15 @@ class Styles:
     @property
     def note(self) -> Format:
         """Of a sentence about the data."""
-        return self._format(italic=True, font_color="#7A4B00", num_format="@")
+        return self._format(italic=True, font_color=_PROVISIONAL, num_format="@")
 
     def state(self, is_met: bool | None) -> Format:
         """Of the word that says whether a goal is met; None: it cannot be said."""
         color = {True: "#1B6E3C", False: "#A61B1B", None: "#5A5A5A"}[is_met]
-        return self._format(bold=is_met is False, font_color=color, valign="top", num_format="@")
+        return self._format(
+            bold=is_met is False, font_color=color, valign="top", align="left", indent=1,
+            num_format="@",
+        )  # fmt: skip
 
     def _format(self, **look: Any) -> Format:
         key = tuple(sorted(look.items()))

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 from xlsxwriter.worksheet import Worksheet
 
-from flows.formats.relations import Kpi, Relation
+from flows.formats.relations import Kind, Kpi, Relation
 from flows.formats.report_sheet import Extent, fitting, kpi_kind, write_text
 from flows.formats.styles import Styles
 from flows.texts import Texts
@@ -20,6 +20,13 @@ _COLUMNS_OF_KPIS = (
     "period_start", "period", "account_sid", "kpi", "value", "goal", "comparison", "is_met",
     "denominator", "is_settled",
 )  # fmt: skip
+_HEADINGS_OF_SHEETS: dict[str, Kind] = {
+    "sheet.sheet": "date", "sheet.rows": "integer", "sheet.contents": "text",
+}  # fmt: skip
+_HEADINGS_OF_KPIS: dict[str, Kind] = {
+    "column.kpi": "date", "column.account_sid": "text", "column.value": "number",
+    "column.goal": "number", "column.state": "text", "column.is_settled": "boolean",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def write_summary(
             _write_kpis(connection, page, facts, entry.relation, titles.get("kpi", {}), kpis)
     page.skip()
     page.title(texts.say("sheet.sheets"))
-    page.headings("sheet.sheet", "sheet.rows", "sheet.contents")
+    page.headings(_HEADINGS_OF_SHEETS)
     for entry in contents:
         about = texts.about(entry.relation.name) or entry.relation.comment
         page.row(entry.sheet_name, entry.extent.row_count, about)
@@ -154,8 +161,7 @@ def _write_kpis(
         ).fetchall()
         page.skip()
         page.period(period, start)
-        page.headings("column.kpi", "column.account_sid", "column.value", "column.goal",
-                      "column.state", "column.is_settled")  # fmt: skip
+        page.headings(_HEADINGS_OF_KPIS)
         lines = [dict(zip(_COLUMNS_OF_KPIS, row, strict=True)) for row in rows]
         for line in sorted(lines, key=lambda line: known.get(line["kpi"], last).position):
             page.kpi(line, titles, known.get(line["kpi"]), facts.currency)
@@ -182,7 +188,7 @@ class _Page:
         self._sheet.write_string(
             self._line, 0, self._texts.say(f"sheet.kpis.{period}"), self._styles.title
         )
-        style = self._styles.value("month" if period == "month" else "date")
+        style = self._styles.value("month" if period == "month" else "date", is_indented=True)
         self._sheet.write_datetime(self._line, 1, start, style)
         self._line += 1
 
@@ -195,19 +201,19 @@ class _Page:
         """What something is called, and its value."""
         self.row(self._texts.say(key), value)
 
-    def headings(self, *keys: str) -> None:
-        """Column headings."""
-        for index, key in enumerate(keys):
-            self._sheet.write_string(
-                self._line, index, self._texts.say(key), self._styles.heading()
-            )
+    def headings(self, headings: Mapping[str, Kind]) -> None:
+        """Column headings, each with the kind of value below it."""
+        for index, (key, kind) in enumerate(headings.items()):
+            text, style = self._texts.say(key), self._styles.heading(kind)
+            self._sheet.write_string(self._line, index, text, style)
         self._line += 1
 
     def row(self, *values: str | int | datetime | None) -> None:
         """A line of values, each as what it is."""
         for index, value in enumerate(values):
             if isinstance(value, datetime):
-                self._sheet.write_datetime(self._line, index, value, self._styles.value("datetime"))
+                style = self._styles.value("datetime", is_indented=True)
+                self._sheet.write_datetime(self._line, index, value, style)
             elif isinstance(value, int):
                 self._sheet.write_number(self._line, index, value, self._styles.value("integer"))
             elif value is not None:
@@ -229,7 +235,9 @@ class _Page:
         write_text(self._sheet, self._line, 1, scope, self._styles.text)
         if row["value"] is not None:
             kind, decimals = kpi_kind(known, row["value"])
-            style = self._styles.value(kind, decimals, currency if kind == "money" else None)
+            currency = currency if kind == "money" else None
+            is_provisional = row["is_settled"] is False
+            style = self._styles.value(kind, decimals, currency, is_provisional=is_provisional)
             self._sheet.write_number(self._line, 2, float(row["value"]), style)
         if row["goal"] is not None:
             kind, decimals = kpi_kind(known, row["goal"])

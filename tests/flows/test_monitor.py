@@ -163,6 +163,22 @@ def test_more_messages_than_are_looked_through_are_read_by_date_sent(
     assert "WAREHOUSE_UNSENT_PAGES" in seen.notices[0]
 
 
+def test_where_the_looking_through_ends_reading_by_date_sent_goes_on(
+    account: Server, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.twilio_api.Connection.pages.__defaults__", ("50",))
+    seen = ask(account, unsent_pages=2)
+    sent = Counter(row["status"] for row in rows if row["sent_at"] is not None)
+    found: Counter[str] = Counter()
+    for row in seen.counts:
+        found[row["status"]] += row["message_count"]
+    assert {status: found[status] for status in ("delivered", "read", "received", "sent")} == {
+        status: sent[status] for status in ("delivered", "read", "received", "sent")
+    }
+    assert sent.total() <= found.total() < len(rows)
+    assert len(seen.notices) == 3
+
+
 def test_a_denied_account_is_named_and_stops_no_other(
     faulty: Server, world: World, rows: list[dict[str, Any]]
 ) -> None:
