@@ -5,7 +5,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup demo test check bench docs test-tools clean
+.PHONY: setup demo test check bench chaos docs test-tools clean
 
 setup: .venv/ready
 
@@ -33,6 +33,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m bench
+
+# Runs killed at random instants, far more of them than the tests have.
+chaos: setup
+	$(BIN)/python -m tests.flows.chaos
 
 docs: setup
 	$(BIN)/python -m docs.generate

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,34 +20,50 @@ _COPY_OPTIONS = {
     "json": "format json, array true",
     "parquet": "format parquet, compression zstd",
 }
-_STDOUT = "/dev/stdout"
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 
 
 def ask(settings: Settings, sql: str, form: str) -> None:
-    """Print the result of a statement that only reads.
+    """Print the result of one statement that only reads.
 
     Raises:
-        WrongUseError: the format is unknown or DuckDB refuses the statement.
+        WrongUseError: the format is unknown, it is not one reading statement, or DuckDB refuses it.
         WarehouseError: nothing has been published yet.
     """
     if form not in ("table", *_COPY_OPTIONS):
         raise WrongUseError(f"Unknown format {form!r}: choose table, csv, json or parquet.")
-    with open_published(settings) as connection:
-        # The statement may read the lake's files behind the views, and no other; it may write
-        # nothing but its result.
-        connection.execute(f"set allowed_directories = ['{_quoted(settings.versions)}/']")
-        connection.execute(f"set allowed_paths = ['{_STDOUT}']")
+    with open_published(settings) as connection, tempfile.TemporaryDirectory() as folder:
+        # The statement may read the lake's files behind the views, and no other.
+        allowed = ", ".join(f"'{_quoted(path)}/'" for path in (settings.versions, folder))
+        connection.execute(f"set allowed_directories = [{allowed}]")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
-        statement = sql.strip().rstrip(";")
         try:
+            statement = _only_statement(connection, sql)
             if form == "table":
                 _print_table(connection, statement)
-            else:
-                sys.stdout.flush()
-                connection.execute(f"copy ({statement}) to '{_STDOUT}' ({_COPY_OPTIONS[form]})")
+                return
+            result = Path(folder, "result")
+            connection.execute(f"copy ({statement}\n) to '{result}' ({_COPY_OPTIONS[form]})")
         except duckdb.Error as error:
             raise WrongUseError(f"DuckDB refused the statement. {error}") from None
+        with result.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.flush()
+
+
+def _only_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """The text of a statement that is alone and changes nothing, without its semicolon.
+
+    COPY, EXPORT and the like may write wherever reading is allowed: nothing but a query passes.
+    """
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type not in _READING:
+        raise WrongUseError(
+            "DuckDB refused the statement. Ask one question: SELECT, FROM, WITH, DESCRIBE, "
+            "SUMMARIZE, SHOW or EXPLAIN."
+        )
+    return str(statements[0].query).strip().rstrip(";")
 
 
 def read_status(settings: Settings) -> dict[str, list[dict[str, Any]]]:
@@ -91,7 +110,8 @@ _TIMELINE = """
         select field, first(old_value order by observed_at) as value from changes group by field
     ),
     events as (
-        select created_at as at, 0 as turn, 'created' as event, null as old, direction as new
+        select created_at as happened_at, 0 as turn, 'created' as event, null as old,
+            direction as new
         from message
         union all
         select sent_at, 1, 'sent', null, null from message where sent_at is not null
@@ -111,7 +131,10 @@ _TIMELINE = """
         union all
         select updated_at, 5, 'last changed, says Twilio', null, status from message
     )
-    select at, event, old, new from events where at is not null order by at, turn, event
+    select happened_at, event, old, new
+    from events
+    where happened_at is not null
+    order by happened_at, turn, event
 """
 
 _STATUS = {

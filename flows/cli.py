@@ -30,16 +30,35 @@ app = typer.Typer(
 )
 
 
+_INTERRUPTED = 130  # typer's own exit code for Ctrl-C
+
+
 def main() -> None:
     """Run the command: exit code 0 ok, 1 failed, 2 wrong use."""
+    from flows.running import quiet_prefect
+
+    quiet_prefect()
     try:
         app()
+    except SystemExit as end:
+        if end.code != _INTERRUPTED:
+            raise
+        _fail("Interrupted. What was read completely is kept; run again to go on.", 1)
     except WrongUseError as error:
         _fail(str(error), 2)
     except WarehouseError as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("Interrupted. What was read completely is kept; run again to go on.", 1)
+    except Exception as error:
+        if not _is_of_the_world(error):
+            raise
+        _fail(f"{type(error).__name__}: {error}".replace("\n", " "), 1)
+
+
+def _is_of_the_world(error: Exception) -> bool:
+    """Whether an error is about files, texts and times given, not about our code."""
+    if isinstance(error, (OSError, UnicodeError, OverflowError)):
+        return True
+    return type(error).__module__ in ("duckdb", "_duckdb")
 
 
 def _fail(message: str, code: int) -> None:

@@ -156,6 +156,8 @@ class Transaction:
             pq.write_table(ordered, file, compression="zstd", compression_level=3)
             file.flush()
             os.fsync(file.fileno())
+        # Files are replaced, never changed: versions that readers have open are the same file.
+        temporary.chmod(0o444)
         with self._lock:
             self.moves.append((table.name, temporary, path))
 

@@ -9,10 +9,11 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import progress
-from flows.run import Run
+from flows.run import Extraction, Run
 from flows.tasks.extract import extract, extract_singles
 from flows.tasks.normalize import Intake
 from transforms.refresh import Planned
+from transforms.windows import Window
 
 # Threads wait for Twilio; how many requests are in flight, WAREHOUSE_CONCURRENCY says.
 WORKERS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=64)
@@ -23,20 +24,24 @@ class Reading:
 
     def __init__(self, run: Run, planned: Sequence[Planned]) -> None:
         self.intake = Intake(run)
-        self._futures: list[PrefectFuture[Any]] = []
+        self._futures: list[tuple[Window, PrefectFuture[Any]]] = []
         progress.plan(len(planned))
         for entry in planned:
             if entry.window.dataset == "unsent_messages" and not entry.window.message_sids:
                 run.scans.announce(entry.window, entry.requests)
         for entry in sorted(planned, key=_turn):
             task = extract_singles if entry.window.message_sids else extract
-            self._futures.append(task.submit(entry.window, run, self.intake))
+            future = task.submit(entry.window, run, self.intake)
+            self._futures.append((entry.window, future))
 
     def wait(self) -> Intake:
         """The intake, once every window has been read or has failed: a window that fails keeps no
         other from being read, and is in the ledger."""
-        for future in self._futures:
+        for window, future in self._futures:
             future.wait()
+            if not future.state.is_completed() and not self.intake.has_word_of(window):
+                detail = f"The task ended as {future.state.name} without a word."
+                self.intake.record(Extraction(window, "failed", 0, 0, detail))
         return self.intake
 
 

@@ -7,12 +7,13 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import filelock
 import pyarrow as pa
@@ -98,6 +99,11 @@ class Run:
             taken, self._unwritten = self._unwritten, []
         return taken
 
+    def correct(self, extraction: Extraction, corrected: Extraction) -> None:
+        """Put another word in place of what was noted of a window."""
+        with self._lock:
+            self.extractions[self.extractions.index(extraction)] = corrected
+
     def why_given_up(self, window: Window) -> Extraction | None:
         """The failure for which the window's account is asked for this resource no more in this
         run: it was refused, or several windows failed one after the other."""
@@ -106,6 +112,21 @@ class Run:
             failures = self._failures.get(key, [])
             is_refused = any(failure.outcome == "denied" for failure in failures)
             return failures[0] if is_refused or len(failures) >= _FAILURES_IN_A_ROW else None
+
+    def is_finished(self, run_id: str) -> bool:
+        """Whether a run came to its end, whatever it could not read."""
+        return self._record_of(run_id).exists()
+
+    def keep_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write what the run came to into the lake: the mark that it ended."""
+        path = self._record_of(self.run_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".writing")
+        temporary.write_text(json.dumps(summary, indent=2, default=str, ensure_ascii=False))
+        temporary.replace(path)
+
+    def _record_of(self, run_id: str) -> Path:
+        return self.settings.lake / "runs" / f"{run_id}.json"
 
     def is_active(self, account_sid: str) -> bool:
         """Whether an account is not known to be suspended or closed."""

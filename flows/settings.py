@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,7 +27,8 @@ SQL_FOLDER = Path(__file__).resolve().parents[1] / "sql"
 
 
 def _known_timezone(name: str) -> str:
-    if name not in available_timezones():
+    # What `localtime` means, the machine decides, and not every program knows it.
+    if name not in available_timezones() or name == "localtime":
         raise ValueError(f"{name!r} is no IANA time zone; write for example America/Mexico_City")
     return name
 
@@ -161,6 +163,17 @@ class Settings(BaseSettings):
                 f"WAREHOUSE_PHONE_NUMBERS={self.phone_numbers} needs a secret WAREHOUSE_PHONE_KEY"
             )
         return self
+
+    @field_validator("data_root")
+    @classmethod
+    def _root_is_no_pattern(cls, path: Path) -> Path:
+        try:
+            absolute = str(path.expanduser().absolute())
+        except RuntimeError as error:
+            raise ValueError(f"{path}: {error}") from None
+        if "?" in absolute:
+            raise ValueError(f"{absolute}: a ? in a path is a pattern to DuckDB; choose another")
+        return path
 
     @property
     def ages(self) -> Ages:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from flows.errors import ExtractionFailedError
 from flows.run import Extraction, Run
@@ -31,6 +33,7 @@ def finish(run: Run, reports: list[Report]) -> Summary:
         ExtractionFailedError: a window could not be read; the message names account and window.
     """
     extractions = run.extractions
+    run.notices += _refused(run)
     summary = Summary(
         run_id=run.run_id,
         window_count=len(extractions),
@@ -42,6 +45,14 @@ def finish(run: Run, reports: list[Report]) -> Summary:
         reports=tuple(reports),
     )
     failed = [extraction for extraction in extractions if _is_failure(run, extraction)]
+    run.keep_summary(
+        {
+            **dataclasses.asdict(summary),
+            "now": run.now,
+            "ended_at": datetime.now(UTC),
+            "failed": [_in_words(extraction) for extraction in failed],
+        }
+    )
     if failed:
         raise ExtractionFailedError(_describe(failed))
     return summary
@@ -59,12 +70,37 @@ def _is_failure(run: Run, extraction: Extraction) -> bool:
     return extraction.outcome == "failed" or run.is_active(extraction.window.account_sid)
 
 
-def _describe(failed: list[Extraction]) -> str:
-    shown = [
-        f"{extraction.window.dataset} {extraction.window.label} of "
-        f"{extraction.window.account_sid}: {extraction.detail}"
-        for extraction in failed[:5]
+def _refused(run: Run) -> list[str]:
+    """What Twilio does not give, which is no failure but must be known."""
+    notices = []
+    past = [one.window for one in run.extractions if one.outcome == "retention"]
+    for account_sid in sorted({window.account_sid for window in past}):
+        windows = [window for window in past if window.account_sid == account_sid]
+        notices.append(
+            f"Twilio no longer keeps messages of {account_sid} from "
+            f"{min(w.start for w in windows):%Y-%m-%d} to {max(w.end for w in windows):%Y-%m-%d}: "
+            "the account keeps fewer than 400 days."
+        )
+    refused = {
+        one.window.account_sid
+        for one in run.extractions
+        if one.outcome == "denied" and not run.is_active(one.window.account_sid)
+    }
+    notices += [
+        f"Account {account_sid} is suspended or closed; Twilio refused its data. It is asked "
+        "again by the next run."
+        for account_sid in sorted(refused)
     ]
+    return notices
+
+
+def _in_words(extraction: Extraction) -> str:
+    window = extraction.window
+    return f"{window.dataset} {window.label} of {window.account_sid}: {extraction.detail}"
+
+
+def _describe(failed: list[Extraction]) -> str:
+    shown = [_in_words(extraction) for extraction in failed[:5]]
     more = f"\n… and {len(failed) - 5} more" if len(failed) > 5 else ""
     return (
         f"{len(failed)} window(s) could not be read; what was read is kept and published, the "

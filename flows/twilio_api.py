@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,7 +31,7 @@ from flows.datasets import PAGE_SIZE, Dataset
 from flows.errors import TwilioError
 from flows.settings import Settings
 from transforms.messages import MESSAGE_RECORD
-from transforms.records import Page, decode_page, decode_records
+from transforms.records import Page, decode_page, decode_records, load_json
 from transforms.windows import Window
 
 ATTEMPTS = 6
@@ -178,6 +178,21 @@ class Connection:
             # The next page's address holds the whole query already.
             uri, parameters = page.next_page_uri, None
 
+    def may_read(self, dataset: Dataset, account_sid: str, now: datetime) -> bool:
+        """Whether the credentials get an answer from a list at all.
+
+        Raises:
+            TwilioError: something else is wrong.
+        """
+        window = Window(dataset.name, account_sid, now - timedelta(hours=1), now)
+        try:
+            next(self.pages(dataset, window, page_size="1"))
+        except TwilioError as error:
+            if error.status in (401, 403):
+                return False
+            raise
+        return True
+
     def account(self) -> dict[str, Any]:
         """The main account's own record, without its token."""
         content = self._ask(self.account_sid, f"/2010-04-01/Accounts/{self.account_sid}.json", None)
@@ -196,9 +211,9 @@ class Connection:
         def ask() -> pa.Table:
             content = self._ask_once(account_sid, uri, None)
             try:
-                record = orjson.loads(content)
-            except orjson.JSONDecodeError as error:
-                raise _Unavailable(f"Twilio's answer was broken: {error.msg}") from error
+                record = load_json(content)
+            except ValueError as error:
+                raise _Unavailable("Twilio's answer was broken: it is not JSON.") from error
             return decode_records([record], MESSAGE_RECORD)
 
         records: pa.Table = self._retrying()(ask)
@@ -262,9 +277,10 @@ def last_instant(page: Page, fields: tuple[str, ...]) -> datetime | None:
     for field in fields:
         if last[field]:
             try:
-                return parsedate_to_datetime(last[field])
+                instant = parsedate_to_datetime(last[field])
             except ValueError:
                 continue
+            return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
     return None
 
 
@@ -292,6 +308,14 @@ def _refusal(answer: Response, account_sid: str) -> TwilioError:
         error = _Unavailable(f"{said}, however often it was asked.", "failed", status, code)
         error.retry_after = _seconds((answer.headers or {}).get("Retry-After"))
         return error
+    if (code in (10001, 20403) and "active" in message) or "suspended" in message.lower():
+        return TwilioError(
+            f"{said}. Account {account_sid} is suspended or closed: Twilio refuses its data until "
+            "it is active again.",
+            "denied",
+            status,
+            code,
+        )
     if status in (401, 403):
         return TwilioError(
             f"{said}. The credentials are wrong or may not read account {account_sid}: check "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
@@ -15,6 +16,8 @@ import pyarrow.compute as pc
 PhoneNumbers = Literal["plain", "masked", "hashed"]
 
 _NUMBER = r"^\+[1-9]\d{6,14}$"
+# At least seven digits, with what people write between them; not the digits of an identifier.
+_ANY_NUMBER = re.compile(r"(?<![0-9A-Za-z])\+?\(?\d(?:[ ().\-/]*\d){6,}(?![0-9A-Za-z])")
 
 
 def without_channel(addresses: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -40,7 +43,7 @@ def countries(addresses: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def protect(addresses: pa.ChunkedArray, mode: PhoneNumbers, key: str) -> pa.ChunkedArray:
-    """Addresses with every phone number masked or hashed; other addresses as they are.
+    """Texts with every phone number in them masked or hashed, however it is written.
 
     `masked` keeps the first three and last two characters and a keyed suffix, so that two people
     stay two; `hashed` keeps nothing but a keyed digest. The channel prefix stays.
@@ -48,16 +51,12 @@ def protect(addresses: pa.ChunkedArray, mode: PhoneNumbers, key: str) -> pa.Chun
     if mode == "plain":
         return addresses
 
-    def protected(address: str) -> str:
-        channel, separator, number = address.rpartition(":")
-        digits = number.lstrip("+")
-        if not digits.isdigit() or len(digits) < 7:
-            return address
+    def hidden(match: re.Match[str]) -> str:
+        number = re.sub(r"[^\d+]", "", match[0])
         digest = hmac.new(key.encode(), number.encode(), hashlib.sha256).hexdigest()
-        shown = f"{number[:3]}…{number[-2:]}#{digest[:8]}" if mode == "masked" else digest[:32]
-        return f"{channel}{separator}{shown}"
+        return f"{number[:3]}…{number[-2:]}#{digest[:8]}" if mode == "masked" else digest[:32]
 
-    return _map_distinct(addresses, protected)
+    return _map_distinct(addresses, lambda address: _ANY_NUMBER.sub(hidden, address))
 
 
 _SHARED = "shared"

@@ -24,7 +24,7 @@ from transforms.records import (
     split_rejects,
     unparsed,
 )
-from transforms.tables import MONEY
+from transforms.tables import ONE_PRICE
 
 # Field types: twilio.com/docs/messaging/api/message-resource and Twilio's OpenAPI document.
 MESSAGE_RECORD = RecordShape(
@@ -60,7 +60,7 @@ def normalize_messages(
     created_at = parse_rfc2822(records["date_created"])
     sent_at = parse_rfc2822(records["date_sent"])
     updated_at = parse_rfc2822(records["date_updated"])
-    price = parse_decimal(records["price"], MONEY)
+    price = parse_decimal(records["price"], ONE_PRICE)
     error_code = parse_integer(records["error_code"])
     segment_count = parse_integer(records["num_segments"])
     media_count = parse_integer(records["num_media"])
@@ -76,13 +76,21 @@ def normalize_messages(
             (unparsed(records["date_created"], created_at), "date_created is not an RFC 2822 date"),
             (unparsed(records["date_sent"], sent_at), "date_sent is not an RFC 2822 date"),
             (unparsed(records["date_updated"], updated_at), "date_updated is not an RFC 2822 date"),
-            (unparsed(records["price"], price), "price is not an amount of at most 6 decimals"),
+            (
+                unparsed(records["price"], price),
+                "price is no amount of 9 digits and 6 decimals",
+            ),
             (unparsed(records["error_code"], error_code), "error_code is not a whole number"),
             (unparsed(records["num_segments"], segment_count), "num_segments is no whole number"),
             (unparsed(records["num_media"], media_count), "num_media is not a whole number"),
         ],
         len(records),
     )
+    protected = records
+    for name in ("from", "to", EXTRA):
+        position = records.schema.get_field_index(name)
+        values = protect(blank_as_null(records[name]), phone_numbers, phone_key)
+        protected = protected.set_column(position, name, values)
     other_party = pc.if_else(is_inbound, records["from"], records["to"])
     columns = {
         "message_sid": records["sid"],
@@ -91,8 +99,8 @@ def normalize_messages(
         "direction": records["direction"],
         "status": records["status"],
         "error_code": error_code,
-        "sender": protect(blank_as_null(records["from"]), phone_numbers, phone_key),
-        "recipient": protect(blank_as_null(records["to"]), phone_numbers, phone_key),
+        "sender": protected["from"],
+        "recipient": protected["to"],
         "country": countries(other_party),
         "created_at": created_at,
         "sent_at": sent_at,
@@ -102,7 +110,7 @@ def normalize_messages(
         "segment_count": segment_count,
         "media_count": media_count,
         "body": records["body"] if store_bodies else pa.nulls(len(records), pa.string()),
-        EXTRA: records[EXTRA],
+        EXTRA: protected[EXTRA],
         "first_seen_at": pa.repeat(pa.scalar(seen_at, pa.timestamp("us", "UTC")), len(records)),
         "missing_since": pa.nulls(len(records), pa.timestamp("us", "UTC")),
     }
@@ -111,5 +119,5 @@ def normalize_messages(
     rows["last_seen_at"] = rows["first_seen_at"]
     return Normalized(
         rows=rows[reasons.isna().to_numpy()],
-        rejects=split_rejects(records, reasons, MESSAGE_RECORD, kept=described),
+        rejects=split_rejects(protected, reasons, MESSAGE_RECORD, kept=described),
     )

@@ -8,6 +8,7 @@ refuses (a value of another JSON type than Twilio documents) is read record by r
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -69,6 +70,32 @@ class Page:
     next_page_uri: str | None
 
 
+class NewestFirst:
+    """Whether the pages of a list really are ordered by an instant, newest first.
+
+    Args:
+        fields: the fields of the instant: the first of them that a record has.
+    """
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        self.is_kept = True
+        self._fields = fields
+        self._last: int | None = None
+        self._sids = pa.array([], pa.string())
+
+    def look_at(self, page: Page) -> None:
+        """The next page. Records that the page before had too may stand anywhere."""
+        records = page.records
+        is_new = pc.invert(pc.is_in(records["sid"], value_set=self._sids))
+        self._sids = records["sid"].combine_chunks()
+        texts = pc.coalesce(*(blank_as_null(records[name]) for name in self._fields))
+        instants = parse_rfc2822(texts).filter(is_new).drop_null().cast(pa.int64()).to_numpy()
+        if len(instants):
+            before = [] if self._last is None else [self._last]
+            self.is_kept &= bool((np.diff(np.concatenate([before, instants])) <= 0).all())
+            self._last = int(instants[-1])
+
+
 @dataclass(frozen=True)
 class Normalized:
     """Rows ready for `conform`, and the records that could not become rows.
@@ -86,6 +113,7 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
     Raises:
         ValueError: the content is not JSON or has no list under `shape.list_key`: a broken answer.
     """
+    content = _as_utf8(content)
     parse = pa.json.ParseOptions(
         explicit_schema=shape.wire, newlines_in_values=True, unexpected_field_behavior="infer"
     )
@@ -114,7 +142,8 @@ def decode_records(records: Iterable[Any], shape: RecordShape) -> pa.Table:
     """Records already parsed from JSON, as columns of text; what is no text stays as its JSON."""
     rows = []
     for record in records:
-        fields = record if isinstance(record, dict) else {EXTRA: record}
+        # What is no object has no field by whose name its body could be told and left out.
+        fields = record if isinstance(record, dict) else {"not_an_object": type(record).__name__}
         row: dict[str, str | None] = {name: _as_text(fields.get(name)) for name in shape.kept}
         row[EXTRA] = next(iter(_extras([fields], shape)))
         rows.append(row)
@@ -151,6 +180,20 @@ def split_rejects(
     )
 
 
+def load_json(content: bytes) -> Any:
+    """What a JSON text says; half a character, as a cut emoji leaves it, becomes U+FFFD.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        # Python's own reader takes lone surrogates and NaN, as some of Twilio's answers have.
+        text = content.decode("utf-8", "replace")
+        return json.loads(_without_surrogates(json.dumps(json.loads(text), ensure_ascii=False)))
+
+
 def parse_decimal(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     """Text to exact decimals of up to 6 places; null where it is empty or is no such number."""
     digits = kind.precision - kind.scale
@@ -170,9 +213,15 @@ def parse_integer(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def parse_rfc2822(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """`Fri, 24 May 2019 17:44:46 +0000` to UTC instants; null where it is no such text."""
-    return pc.strptime(
+    parsed = pc.strptime(
         values, format="%a, %d %b %Y %H:%M:%S %z", unit="us", error_is_null=True
     ).cast(pa.timestamp("us", tz="UTC"))
+    # 30 Feb would become 2 March.
+    day = pc.replace_substring_regex(values, r"^\D*(\d+)\D.*$", r"\1")
+    is_utc = pc.ends_with(values, "+0000")
+    is_day = pc.match_substring_regex(day, r"^\d{1,2}$")
+    exists = pc.equal(pc.if_else(is_day, day, None).cast(pa.int64()), pc.day(parsed))
+    return pc.if_else(pc.or_(pc.invert(is_utc), exists), parsed, None)
 
 
 def unparsed(raw: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pd.Series:
@@ -206,10 +255,25 @@ def first_reason(problems: Sequence[tuple[pd.Series, str]], length: int) -> pd.S
     return reasons
 
 
+def _as_utf8(content: bytes) -> bytes:
+    """The content, with U+FFFD for what is not UTF-8: no later step could read it."""
+    if content.isascii():
+        return content
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("utf-8", "replace").encode("utf-8")
+    return content
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _decode_page_by_record(content: bytes, shape: RecordShape) -> Page:
     try:
-        page = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        page = load_json(content)
+    except ValueError as error:
         raise ValueError(f"the answer is not JSON ({len(content)} bytes)") from error
     records = page.get(shape.list_key) if isinstance(page, dict) else None
     if not isinstance(records, list):
@@ -227,7 +291,7 @@ def _extra_column(
     inferred of them may not be what was written."""
     extras: list[str | None] = [None] * length
     if unknown:
-        records = orjson.loads(content)[shape.list_key]
+        records = load_json(content)[shape.list_key]
         has_extra = functools.reduce(pc.or_, (pc.is_valid(values) for values in unknown))
         for position in np.flatnonzero(has_extra.to_numpy(zero_copy_only=False)):
             extras[position] = next(iter(_extras([records[position]], shape)))

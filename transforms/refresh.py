@@ -23,6 +23,7 @@ from transforms.windows import (
     Span,
     Window,
     first_of_month,
+    first_of_next_month,
     join_spans,
     midnight,
     split_days,
@@ -41,6 +42,7 @@ RETENTION_WARNING = timedelta(days=20)
 # issues 442), so new time is read from a little before where the last reading ended.
 OVERLAP = timedelta(hours=2)
 # Usage of a day may be corrected for three days after its end.
+USAGE_GIVEN_UP_AFTER = timedelta(days=100)
 USAGE_SETTLES_AFTER = timedelta(days=4)
 # Rows of a page that are counted on: a page has 1000, and late ones and both bounds take some.
 PAGE_ROWS = 980
@@ -53,6 +55,8 @@ _SINGLES_AT_LEAST = 3
 FINAL = ("delivered", "read", "failed", "undelivered", "canceled", "received")
 NEVER_PRICED = ("failed", "undelivered", "canceled")
 # The same rule by which the models call a message settled (sql: int_messages_settled).
+# Outcomes of the ledger after which a window is read again.
+NOT_READ = ("failed", "denied", "not_found")
 SENT_IS_FINAL = timedelta(hours=72)
 NO_PRICE_IS_FINAL = timedelta(hours=24)
 _DAY = 86_400
@@ -79,6 +83,7 @@ class KnownAccount:
         open_at: when its open messages with date_sent were sent, ascending.
         open_read_at: when each of those was last read.
         unsent: its open messages without date_sent: SID, created_at, last read, is scheduled.
+        scan_since: from when on the next scan must read, because the last ones failed.
     """
 
     account_sid: str
@@ -88,6 +93,7 @@ class KnownAccount:
     open_at: Instants = field(default_factory=lambda: np.empty(0, np.int64))
     open_read_at: Instants = field(default_factory=lambda: np.empty(0, np.int64))
     unsent: Sequence[tuple[str, int, int, bool]] = ()
+    scan_since: datetime | None = None
 
 
 def earliest_readable(now: datetime) -> datetime:
@@ -113,7 +119,7 @@ def know_account(
     failed = mine.filter(
         pc.and_(
             pc.equal(mine["dataset"], "messages"),
-            pc.is_in(mine["outcome"], value_set=pa.array(["failed", "denied"])),
+            pc.is_in(mine["outcome"], value_set=pa.array(NOT_READ)),
         )
     )
     status, price = rows["status"], rows["price"]
@@ -141,6 +147,7 @@ def know_account(
     return KnownAccount(
         account_sid=account_sid,
         covered=join_spans(_spans(sent_windows)),
+        scan_since=_failed_scans_since(mine),
         failed=_spans(failed),
         sent_at=np.sort(message_at[sent & recent]),
         open_at=message_at[open_sent],
@@ -185,6 +192,8 @@ def plan_new_and_open(
         return _first_reading(known.account_sid, begin, now, unsent_pages)
     last_end = min(known.covered[-1][1], now)
     start = max(last_end - OVERLAP, known.covered[-1][0], earliest)
+    if known.scan_since is not None:
+        start = max(min(start, known.scan_since), earliest)
     expected = _pace(known) * (now - last_end).total_seconds()
     open_at = known.open_at[
         _is_due(known.open_at, known.open_read_at, now, ages.sent)
@@ -273,21 +282,38 @@ def plan_usage(
     ]
 
 
-def usage_start(ledger: pa.Table, account_sid: str, now: datetime, initial_days: int) -> datetime:
-    """From when on a daily run reads an account's usage: what is new or may be corrected."""
-    read = ledger.filter(
+def plan_daily_usage(
+    ledger: pa.Table, account_sid: str, now: datetime, initial_days: int
+) -> list[Planned]:
+    """An account's usage that is new, may be corrected or could not be read before."""
+    usage = ledger.filter(
         pc.and_(
-            pc.and_(
-                pc.equal(ledger["dataset"], "usage_records"),
-                pc.equal(ledger["account_sid"], account_sid),
-            ),
-            pc.is_in(ledger["outcome"], value_set=pa.array(["ok", "empty"])),
+            pc.equal(ledger["dataset"], "usage_records"),
+            pc.equal(ledger["account_sid"], account_sid),
         )
     )
-    if not read.num_rows:
-        return midnight((now - timedelta(days=initial_days)).date())
-    newest: datetime = pc.max(read["read_at"]).as_py()
-    return min(newest, now) - USAGE_SETTLES_AFTER
+    read = usage.filter(pc.is_in(usage["outcome"], value_set=pa.array(["ok", "empty"])))
+    failed = usage.filter(pc.is_in(usage["outcome"], value_set=pa.array(NOT_READ)))
+    if read.num_rows:
+        newest: datetime = pc.max(read["read_at"]).as_py()
+        start = first_of_month(min(newest, now) - USAGE_SETTLES_AFTER)
+    else:
+        start = first_of_month(midnight((now - timedelta(days=initial_days)).date()))
+    # Accounts without usage are answered with 404 for ever: what is long past is let be.
+    earliest = max(earliest_readable(now), now - USAGE_GIVEN_UP_AFTER)
+    months = {
+        first_of_month(first)
+        for first, _ in subtract_spans(_spans(failed), [*_spans(read), (start, now)])
+        if first >= earliest
+    }
+    missed = [
+        entry
+        for month in sorted(months)
+        for entry in plan_usage(
+            [account_sid], {account_sid: month}, min(first_of_next_month(month), start), now
+        )
+    ]
+    return missed + plan_usage([account_sid], {account_sid: start}, now, now)
 
 
 def plan_triggers(accounts: Sequence[str], now: datetime) -> list[Planned]:
@@ -334,6 +360,18 @@ def cover(open_at: Instants, sent_at: Instants) -> list[tuple[datetime, datetime
             windows.append((start, end))
         at = after
     return [(_instant(start), _instant(end), _count(sent_at, start, end)) for start, end in windows]
+
+
+def _failed_scans_since(ledger: pa.Table) -> datetime | None:
+    """The earliest start of the scans that failed since one was made well."""
+    scans = ledger.filter(pc.equal(ledger["dataset"], "unsent_messages"))
+    is_read = pc.is_in(scans["outcome"], value_set=pa.array(["ok", "empty"]))
+    last: datetime | None = pc.max(scans.filter(is_read)["read_at"]).as_py()
+    failed = scans.filter(pc.is_in(scans["outcome"], value_set=pa.array(NOT_READ)))
+    if last is not None:
+        failed = failed.filter(pc.greater(failed["read_at"], last))
+    since: datetime | None = pc.min(failed["window_start"]).as_py()
+    return since
 
 
 def _first_reading(

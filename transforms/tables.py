@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 MONEY = pa.decimal128(18, 6)
+# One price above 999,999,999 is a mistake, and a sum of such would not fit MONEY.
+ONE_PRICE = pa.decimal128(15, 6)
 QUANTITY = pa.decimal128(24, 6)
 INSTANT = pa.timestamp("us", tz="UTC")
 

@@ -17,7 +17,7 @@ from transforms.records import (
     split_rejects,
     unparsed,
 )
-from transforms.tables import INSTANT, MONEY, QUANTITY
+from transforms.tables import INSTANT, ONE_PRICE, QUANTITY
 
 # Field types: twilio.com/docs/usage/api/usage-record. The published document types price as a
 # number; the wire carries text. A price of a usage record is positive, a message's is negative.
@@ -35,7 +35,7 @@ def normalize_usage_records(records: pa.Table) -> Normalized:
     """Rows of `usage_records` from decoded daily records, all-zero ones included."""
     event_count = parse_decimal(records["count"], QUANTITY)
     usage_quantity = parse_decimal(records["usage"], QUANTITY)
-    cost = parse_decimal(records["price"], MONEY)
+    cost = parse_decimal(records["price"], ONE_PRICE)
     usage_date = _parse_date(records["start_date"])
     as_of = _parse_iso(records["as_of"])
     is_one_day = pc.equal(records["start_date"], records["end_date"])
@@ -45,7 +45,10 @@ def normalize_usage_records(records: pa.Table) -> Normalized:
             (absent(records["category"]), "it has no category"),
             (absent(records["price"]), "it has no price"),
             (absent(records["as_of"]), "it has no as_of"),
-            (unparsed(records["price"], cost), "price is not an amount of at most 6 decimals"),
+            (
+                unparsed(records["price"], cost),
+                "price is no amount of 9 digits and 6 decimals",
+            ),
             (unparsed(records["count"], event_count), "count is not a number"),
             (unparsed(records["usage"], usage_quantity), "usage is not a number"),
             (as_series(pc.is_null(usage_date)), "start_date is not a date"),

@@ -15,12 +15,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows import progress
-from flows.datasets import ACCOUNT_LIST, DATASETS
+from flows.datasets import ACCOUNT_LIST, DATASETS, MESSAGES_SENT
 from flows.errors import TwilioError, WrongUseError
 from flows.run import Extraction, Run
 from flows.twilio_api import last_instant
 from transforms.accounts import ACCOUNT_RECORD, normalize_accounts
-from transforms.records import Page, decode_records
+from transforms.records import NewestFirst, Page, decode_records
 from transforms.tables import ACCOUNTS, conform
 from transforms.windows import Window
 
@@ -57,7 +57,12 @@ def extract_accounts(run: Run) -> list[str]:
         else:
             pages.extend(page.records for page in run.connection.pages(ACCOUNT_LIST, window))
     except TwilioError as error:
-        may_still_read = run.connection.uses_api_key and error.status in (401, 403)
+        # A standard key may not read accounts, and a wrong one may read nothing at all.
+        may_still_read = (
+            run.connection.uses_api_key
+            and error.status in (401, 403)
+            and run.connection.may_read(MESSAGES_SENT, main, run.now)
+        )
         run.record(Extraction(window, error.outcome, 0, 0, str(error)))
         if not may_still_read:
             raise
@@ -186,8 +191,10 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
     """Read the list without a filter, newest first, until it is older than the window."""
     dataset, most = DATASETS[window.dataset], run.settings.unsent_pages
     reached, detail = run.now, None
+    order = NewestFirst(dataset.ordered_by)
     for page in run.connection.pages(dataset, window):
         _take(page, window, sink, count)
+        order.look_at(page)
         last = last_instant(page, dataset.ordered_by)
         if page.next_page_uri is None or (last is not None and last < window.start):
             reached = window.start
@@ -202,9 +209,15 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
             )
             break
         pace = (run.now - reached) / count.pages
-        run.scans.advance(window.account_sid, reached, reached - pace * (most - count.pages))
-    run.scans.advance(window.account_sid, reached, reached)
+        if order.is_kept:
+            run.scans.advance(window.account_sid, reached, reached - pace * (most - count.pages))
     reached = min(reached, window.end)
+    if not order.is_kept and reached < window.end:
+        # The list is not ordered as Twilio says it is: newer messages may be further down.
+        sent = dataclasses.replace(window, dataset="messages", start=reached)
+        for page in run.connection.pages(DATASETS["messages"], sent):
+            _take(page, sent, sink, count)
+    run.scans.advance(window.account_sid, reached, reached)
     read = dataclasses.replace(window, start=reached)
     outcome = "ok" if count.records else "empty"
     sink.record(Extraction(read, outcome, count.pages, count.records, detail))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import time
 from importlib.metadata import version
@@ -68,7 +69,8 @@ def load(settings: Settings) -> None:
         _show_changes(connection, settings.versions)
         connection.execute("commit")
         built = connection.execute("select path from pipeline.built").fetchall()
-    _remove_old_versions(settings, {path for _, path in loaded} | {path for (path,) in built})
+    needed = {path for _, path in loaded} | {path for (path,) in built}
+    _remove_old_versions(settings, needed | _published_versions(settings))
 
 
 @task(name="begin anew", cache_policy=NO_CACHE)
@@ -147,9 +149,21 @@ def _version_files(lake: Lake, table: Table, versions: Path) -> list[str]:
             try:
                 os.link(file.path, path)
             except OSError:  # a file system without hard links
-                shutil.copy2(file.path, path)
+                temporary = path.with_suffix(".writing")
+                shutil.copy2(file.path, temporary)
+                os.replace(temporary, path)
         paths.append(str(path))
     return paths
+
+
+def _published_versions(settings: Settings) -> set[str]:
+    """The versions the published warehouse reads, which may be older than any build."""
+    if not settings.warehouse.exists():
+        return set()
+    with duckdb.connect(str(settings.warehouse), read_only=True) as connection:
+        views = connection.execute("select sql from duckdb_views() where not internal").fetchall()
+    found = (path for (sql,) in views for path in re.findall(r"'((?:[^']|'')+?\.parquet)'", sql))
+    return {path.replace("''", "'") for path in found}
 
 
 def _remove_old_versions(settings: Settings, current: set[str]) -> None:

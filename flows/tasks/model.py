@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from typing import Any
@@ -35,8 +36,12 @@ def model(settings: Settings) -> None:
     finally:
         # dbt would keep the file locked for as long as this process lives.
         DuckDBConnectionManager.close_all_connections()
-    if not result.success:
-        raise ModelError(_what_failed(result))
+    failure = None if result.success else _what_failed(result)
+    # Its exceptions hold connections, of which DuckDB would complain at the program's end.
+    del result
+    gc.collect()
+    if failure is not None:
+        raise ModelError(failure)
     with duckdb.connect(str(settings.build_file)) as connection:
         connection.execute("create or replace table pipeline.built as from pipeline.loaded")
 

@@ -8,6 +8,7 @@ by partition, into the lake.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import threading
 import time
@@ -40,6 +41,7 @@ from transforms.merge import (
     merge_usage_records,
 )
 from transforms.quarantine import reopen
+from transforms.records import split_rejects
 from transforms.tables import (
     ACCOUNTS,
     EXTRACTIONS,
@@ -74,6 +76,7 @@ class Intake:
         self.rejects: list[pa.Table] = []
         self.extractions: list[Extraction] = []
         self.vanished_sids: list[str] = []
+        self._lost: dict[tuple[str, str], str] = {}
         _remove_abandoned(self._folder.parent)
         self._folder.mkdir(parents=True)
 
@@ -82,6 +85,15 @@ class Intake:
         self._run.record(extraction)
         with self._lock:
             self.extractions.append(extraction)
+
+    def has_word_of(self, window: Window) -> bool:
+        """Whether something was noted of a window, or of a part of it."""
+        return any(
+            (noted.window.dataset, noted.window.account_sid) == (window.dataset, window.account_sid)
+            and window.start <= noted.window.start
+            and noted.window.end <= window.end
+            for noted in self.extractions
+        )
 
     def vanished(self, message_sid: str) -> None:
         """Note that Twilio knows a message no more."""
@@ -99,18 +111,50 @@ class Intake:
             if sum(page.num_rows for _, _, page in waiting) < _RECORDS_AT_ONCE:
                 return
             del self._waiting[window.dataset]
-        on_a_core(self._normalize, window.dataset, waiting)
+        on_a_core(self._take, window.dataset, waiting)
 
     def flush(self) -> None:
         """Normalize what still waits."""
         with self._lock:
             waiting, self._waiting = self._waiting, defaultdict(list)
         for dataset, pages in waiting.items():
-            on_a_core(self._normalize, dataset, pages)
+            on_a_core(self._take, dataset, pages)
 
     def close(self) -> None:
         """Delete what was put aside."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def outcomes(self) -> list[Extraction]:
+        """What came of each window; failed where rows of it could not be kept."""
+        return [self._with_loss(extraction) for extraction in self.extractions]
+
+    def _with_loss(self, extraction: Extraction) -> Extraction:
+        window = extraction.window
+        reason = self._lost.get((DATASETS[window.dataset].table.name, window.account_sid))
+        if reason is None or extraction.outcome not in ("ok", "empty"):
+            return extraction
+        failed = dataclasses.replace(extraction, outcome="failed", detail=reason)
+        self._run.correct(extraction, failed)
+        return failed
+
+    def _take(self, name: str, pages: list[tuple[int, Window, pa.Table]]) -> None:
+        """Normalize pages; a record that cannot even be tried goes into quarantine alone."""
+        try:
+            self._normalize(name, pages)
+        except (OSError, MemoryError) as error:
+            # Whose rows these were cannot be said of other windows' pages: they are read again.
+            reason = f"What was read could not be kept: {type(error).__name__}: {error}"
+            with self._lock:
+                for _, window, _ in pages:
+                    self._lost[DATASETS[name].table.name, window.account_sid] = reason
+        except Exception as error:  # noqa: BLE001
+            halves = _halves(pages)
+            if halves:
+                for half in halves:
+                    self._take(name, half)
+            else:
+                ((_, window, record),) = pages
+                self._reject(name, [window.account_sid], _unexpected(name, record, error))
 
     def _normalize(self, name: str, pages: list[tuple[int, Window, pa.Table]]) -> None:
         dataset = DATASETS[name]
@@ -158,7 +202,8 @@ class Intake:
 def normalize(run: Run, intake: Intake) -> None:
     """Merge what the intake holds into the lake, with its ledger rows, as one step."""
     intake.flush()
-    reads = complete_reads(intake.extractions, intake.vanished_sids)
+    outcomes = intake.outcomes()
+    reads = complete_reads(outcomes, intake.vanished_sids)
     with run.lake.transaction() as transaction:
         held = run.lake.read(ACCOUNTS)
         accounts = merge_by_key(ACCOUNTS, held, run.accounts)
@@ -168,8 +213,7 @@ def normalize(run: Run, intake: Intake) -> None:
             rejects = pa.concat_tables(intake.rejects)
             run.reject_count += rejects.num_rows
             transaction.append(REJECTS, _new_rejects(run, rejects))
-        extractions = [*run.take_unwritten(), *intake.extractions]
-        transaction.append(EXTRACTIONS, run.ledger(extractions))
+        transaction.append(EXTRACTIONS, run.ledger([*run.take_unwritten(), *outcomes]))
     intake.close()
     # What Arrow keeps for later would be missing to the models.
     pa.default_memory_pool().release_unused()
@@ -326,6 +370,30 @@ def _naive(instant: datetime) -> np.datetime64:
 
 def _instants(values: np.ndarray) -> pa.Array:
     return pa.array(values).cast(pa.timestamp("us", "UTC"))
+
+
+def _halves(
+    pages: list[tuple[int, Window, pa.Table]],
+) -> list[list[tuple[int, Window, pa.Table]]]:
+    """Two parts of some pages, or of the records of one; none of a single record."""
+    if len(pages) > 1:
+        middle = len(pages) // 2
+        return [pages[:middle], pages[middle:]]
+    ((sequence, window, records),) = pages
+    middle = records.num_rows // 2
+    if not middle:
+        return []
+    return [
+        [(sequence, window, records.slice(0, middle))],
+        [(sequence, window, records.slice(middle))],
+    ]
+
+
+def _unexpected(name: str, record: pa.Table, error: Exception) -> pd.DataFrame:
+    """The quarantine row of a record that no rule foresaw; its values may be in the error's text,
+    so only its kind is told."""
+    reasons = pd.Series([f"it could not be read ({type(error).__name__})"], dtype="object")
+    return split_rejects(record, reasons, DATASETS[name].shape)
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -19,13 +19,13 @@ from transforms.refresh import (
     about_to_be_lost,
     earliest_readable,
     know_account,
+    plan_daily_usage,
     plan_deep,
     plan_new_and_open,
     plan_scan,
     plan_span,
     plan_triggers,
     plan_usage,
-    usage_start,
 )
 from transforms.tables import EXTRACTIONS, MESSAGES
 from transforms.windows import (
@@ -44,10 +44,6 @@ _NEEDED = ("account_sid", "message_sid", "status", "price", "created_at", "sent_
 def plan_daily(run: Run, accounts: list[str]) -> list[Planned]:
     """The windows of a daily run."""
     settings, ledger = run.settings, run.lake.read(EXTRACTIONS)
-    starts = {
-        account_sid: usage_start(ledger, account_sid, run.now, settings.initial_days)
-        for account_sid in accounts
-    }
     planned: list[Planned] = []
     for known in _know_accounts(run, accounts, ledger):
         planned += plan_new_and_open(
@@ -59,11 +55,9 @@ def plan_daily(run: Run, accounts: list[str]) -> list[Planned]:
                 f"Messages of {known.account_sid} from {start:%Y-%m-%d} to {end:%Y-%m-%d} could "
                 "not be read yet, and Twilio keeps them no longer than 400 days."
             )
-    return [
-        *planned,
-        *plan_usage(accounts, starts, run.now, run.now),
-        *plan_triggers(accounts, run.now),
-    ]
+    for account_sid in accounts:
+        planned += plan_daily_usage(ledger, account_sid, run.now, settings.initial_days)
+    return [*planned, *plan_triggers(accounts, run.now)]
 
 
 @task(name="plan deep refresh", cache_policy=NO_CACHE)
@@ -108,18 +102,14 @@ def plan_backfill(
     if run.settings.unsent_pages:
         for account_sid in accounts:
             months[0] = plan_scan(account_sid, start, end) + months[0]
-    prefix = f"backfill-{start:%Y%m%d}-{end:%Y%m%d}-"
-    ledger = run.lake.read(EXTRACTIONS)
-    ledger = ledger.filter(pc.starts_with(ledger["run_id"], prefix))
+    # The range as it was given: what today or retention make of it moves while it is read.
+    prefix = f"backfill-{since:%Y%m%d}-{'today' if until is None else f'{until:%Y%m%d}'}-"
     run.run_id = prefix + run.run_id.rpartition("-")[2]
-    if ledger.num_rows:
-        last_run = ledger.sort_by([("read_at", "descending")])["run_id"][0].as_py()
-        done = _Done(ledger.filter(pc.equal(ledger["run_id"], last_run)))
-        left = [[entry for entry in month if entry.window not in done] for month in months]
-        if any(left):
-            run.run_id = last_run
-            run.notices.append("Going on with the interrupted backfill of this range.")
-            months = left
+    unfinished = _unfinished(run, prefix)
+    if unfinished.num_rows:
+        run.notices.append("Going on with the interrupted backfill of this range.")
+        done = _Done(unfinished)
+        months = [[entry for entry in month if entry.window not in done] for month in months]
     return [month for month in months if month]
 
 
@@ -179,6 +169,17 @@ def _month(run: Run, accounts: list[str], start: datetime, end: datetime) -> lis
     usage_end = min(first_of_next_month(start), run.now)
     planned = [entry for account_sid in accounts for entry in plan_span(account_sid, start, end)]
     return planned + plan_usage(accounts, dict.fromkeys(accounts, start), usage_end, run.now)
+
+
+def _unfinished(run: Run, prefix: str) -> pa.Table:
+    """The ledger of the runs of a range since the last one that came to its end."""
+    ledger = run.lake.read(EXTRACTIONS)
+    ledger = ledger.filter(pc.starts_with(ledger["run_id"], prefix))
+    runs = ledger.group_by("run_id").aggregate([("read_at", "max")]).sort_by("read_at_max")
+    names: list[str] = runs["run_id"].to_pylist()
+    finished = [number for number, name in enumerate(names) if run.is_finished(name)]
+    since = names[finished[-1] + 1 :] if finished else names
+    return ledger.filter(pc.is_in(ledger["run_id"], value_set=pa.array(since, pa.string())))
 
 
 class _Done:

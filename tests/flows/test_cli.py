@@ -47,6 +47,14 @@ CREDENTIALS = {"TWILIO_ACCOUNT_SID": SID, "TWILIO_AUTH_TOKEN": "secret-token"}
             "Twilio keeps 400 days",
         ),
         (["backfill"], CREDENTIALS, 2, "--since"),
+        (["refresh"], CREDENTIALS, 2, "either --deep or --month"),
+        (["refresh", "--deep", "--month", "2026-10"], CREDENTIALS, 2, "either --deep or --month"),
+        (["refresh", "--month", "October"], CREDENTIALS, 2, "--month"),
+        (["refresh", "--month", "2999-01"], CREDENTIALS, 2, "2999-01 has not begun yet"),
+        (["refresh", "--month", "2020-01"], CREDENTIALS, 2, "2020-01 cannot be read any more"),
+        (["message", "SM1"], {}, 1, "There is no warehouse"),
+        (["run"], {**CREDENTIALS, "WAREHOUSE_REFRESH_DAYS": "1,3"}, 2, "WAREHOUSE_REFRESH_DAYS"),
+        (["run"], {**CREDENTIALS, "WAREHOUSE_REFRESH_DAYS": "7,3"}, 2, "ascending"),
         (["status"], {"WAREHOUSE_TIMEZONE": "Mars"}, 2, "WAREHOUSE_TIMEZONE: 'Mars' is no IANA"),
         (["query", "select 1"], {}, 1, "There is no warehouse"),
         (["report"], {}, 1, "There is no warehouse"),
@@ -66,8 +74,8 @@ def test_mistakes_get_a_sentence_and_an_exit_code(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("verb", ["run", "backfill", "rebuild", "report", "check", "status",
-                                  "query", "demo"])  # fmt: skip
+@pytest.mark.parametrize("verb", ["run", "backfill", "refresh", "rebuild", "report", "check",
+                                  "status", "query", "message", "demo"])  # fmt: skip
 def test_every_verb_has_help_with_an_example(tmp_path: Path, verb: str) -> None:
     result = call(verb, "--help", cwd=tmp_path)
     assert result.returncode == 0
@@ -135,7 +143,7 @@ def test_run_by_hand_needs_no_server_and_prints_json(tmp_path: Path, account: Se
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
-    assert {report["name"] for report in summary["reports"]} == {
+    assert {report["name"] for report in summary["reports"]} >= {
         "daily_volume", "hourly_delivery_rate", "monthly_cost", "top_recipients",
     }  # fmt: skip
     assert account.auth_token not in result.stdout + result.stderr
@@ -146,6 +154,69 @@ def test_run_by_hand_needs_no_server_and_prints_json(tmp_path: Path, account: Se
 @pytest.fixture
 def published(warehouse: Warehouse) -> dict[str, str]:
     return {"WAREHOUSE_DATA_ROOT": str(warehouse.root)}
+
+
+def test_the_plan_is_shown_without_running(
+    tmp_path: Path, warehouse: Warehouse, account: Server
+) -> None:
+    before, ledger = account.requests(), (warehouse.root / "lake/extractions").stat().st_mtime_ns
+    environment = {**warehouse.environment, "PREFECT_HOME": str(tmp_path)}
+    result = call("run", "--plan", "--json", "--now", NOW.isoformat(), cwd=tmp_path, **environment)
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(result.stdout)
+    assert {row["dataset"] for row in rows} == {
+        "messages", "unsent_messages", "usage_records", "usage_triggers",
+    }  # fmt: skip
+    assert all(row["reason"] for row in rows)
+    asked = {name: n - before[name] for name, n in account.requests().items() if n != before[name]}
+    assert asked == {"accounts": 1, "accounts_ok": 1, "total": 1}
+    assert (warehouse.root / "lake/extractions").stat().st_mtime_ns == ledger
+    shown = call("run", "--plan", "--now", NOW.isoformat(), cwd=tmp_path, **environment)
+    assert "Expected: " in shown.stdout
+
+
+def test_message_shows_its_timeline(tmp_path: Path, published: dict[str, str]) -> None:
+    sids = call("query", "select message_sid from lake.messages where status = 'delivered' "
+                "limit 1", "--format", "csv", cwd=tmp_path, **published)  # fmt: skip
+    sid = sids.stdout.split()[1]
+    timeline = json.loads(call("message", sid, "--json", cwd=tmp_path, **published).stdout)
+    assert [entry["event"] for entry in timeline][:1] == ["created"]
+    assert {"first seen: status", "sent"} <= {entry["event"] for entry in timeline}
+    unknown = call("message", "SM1", cwd=tmp_path, **published)
+    assert unknown.returncode == 2
+    assert "There is no message SM1" in unknown.stderr
+
+
+def test_a_run_waits_for_another_that_writes_and_says_for_whom(
+    tmp_path: Path, account: Server
+) -> None:
+    script = (
+        "import sys, time\n"
+        "from flows.run import start_run, writing\nfrom flows.settings import read_settings\n"
+        "with writing(start_run(read_settings(), name='other')):\n"
+        "    print('writing', flush=True); sys.stdin.readline()\n"
+    )
+    environment = {
+        "TWILIO_ACCOUNT_SID": account.account_sid,
+        "TWILIO_AUTH_TOKEN": account.auth_token,
+        "TWILIO_API_BASE_URL": account.url,
+        "WAREHOUSE_DATA_ROOT": str(tmp_path / "data"),
+        "WAREHOUSE_LOCK_WAIT": "1s",
+        "PREFECT_HOME": str(tmp_path),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, **environment},
+    ) as other:  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == "writing\n"
+        result = call("run", cwd=tmp_path, **environment)
+        other.communicate("\n")
+    assert result.returncode == 1
+    assert "Waiting for run other-" in result.stderr
+    assert f"process {other.pid}" in result.stderr
+    assert "raise WAREHOUSE_LOCK_WAIT" in result.stderr
+    assert list((tmp_path / "data").glob("**/*.parquet")) == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +269,7 @@ def test_query_reads_the_lake_behind_the_views(tmp_path: Path, published: dict[s
 def test_report_writes_where_and_what_it_is_told(tmp_path: Path, published: dict[str, str]) -> None:
     result = call("report", "--output", "out", "--formats", "csv", cwd=tmp_path, **published)
     assert result.returncode == 0
-    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".csv"] * 4
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".csv"}
     wrong = call("report", "--formats", "pdf", cwd=tmp_path, **published)
     assert wrong.returncode == 2
     assert "Unknown format pdf" in wrong.stderr

@@ -176,7 +176,7 @@ def test_what_cannot_be_a_row_is_kept_with_its_reason_and_without_its_body() -> 
     result = normalized(SENT, {**SENT, "price": "abc", "body": "secret words"}, {"sid": "SM3"}, 7)
     assert len(result.rows) == 1
     assert result.rejects["reason"].tolist() == [
-        "price is not an amount of at most 6 decimals",
+        "price is no amount of 9 digits and 6 decimals",
         "it has no account_sid",
         "it has no sid",
     ]

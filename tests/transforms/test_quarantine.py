@@ -20,7 +20,7 @@ RECORD = {
 def test_a_reopened_record_is_what_was_received_without_its_body() -> None:
     records = decode_records([{**RECORD, "price": "a lot"}], MESSAGE_RECORD)
     rejects = normalize_messages(records, NOW).rejects
-    assert rejects["reason"].tolist() == ["price is not an amount of at most 6 decimals"]
+    assert rejects["reason"].tolist() == ["price is no amount of 9 digits and 6 decimals"]
     assert "BAJA" not in rejects["record"][0]
 
     # The same record, as a version of ours would see it that understands its price.

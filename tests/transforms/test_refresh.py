@@ -22,10 +22,9 @@ from transforms.refresh import (
     earliest_readable,
     know_account,
     last_reads,
+    plan_daily_usage,
     plan_deep,
     plan_new_and_open,
-    plan_usage,
-    usage_start,
 )
 from transforms.tables import EXTRACTIONS, MESSAGES
 from transforms.windows import join_spans, subtract_spans
@@ -201,16 +200,28 @@ def test_a_deep_pass_reads_its_days_whole_and_no_day_that_was_never_asked_for() 
 
 
 def test_usage_is_read_by_months_from_the_first_day_of_the_earliest() -> None:
-    ledger = EXTRACTIONS.schema.empty_table()
-    start = usage_start(ledger, ACCOUNT, NOW, 30)
-    planned = plan_usage([ACCOUNT], {ACCOUNT: start}, NOW, NOW)
-    assert spans(planned, "usage_records") == [
-        (datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)),
-        (datetime(2026, 11, 1, tzinfo=UTC), NOW),
-    ]
-    read = extraction("usage_records", NOW - 40 * DAY, NOW - DAY, NOW - DAY)
-    start = usage_start(pa.Table.from_pylist([read], EXTRACTIONS.schema), ACCOUNT, NOW, 30)
-    assert start == NOW - 5 * DAY
+    september, october, november = (datetime(2026, month, 1, tzinfo=UTC) for month in (9, 10, 11))
+
+    def usage(*rows: dict[str, Any]) -> list[tuple[Any, Any]]:
+        ledger = pa.Table.from_pylist(list(rows), EXTRACTIONS.schema)
+        return spans(plan_daily_usage(ledger, ACCOUNT, NOW, 30), "usage_records")
+
+    assert usage() == [(october, november), (november, NOW)]
+    read = extraction("usage_records", october, NOW - DAY, NOW - DAY)
+    assert usage(read) == [(november, NOW)]
+    lately = extraction("usage_records", october, NOW - 7 * DAY, NOW - 7 * DAY)
+    assert usage(lately) == [(october, november), (november, NOW)]
+    # A month that could not be read is read again, unless it was read since or is long past.
+    failed = extraction("usage_records", september, october, NOW - 9 * DAY, "not_found")
+    assert usage(read, failed) == [(september, october), (november, NOW)]
+    assert usage(read, failed, {**failed, "outcome": "empty"}) == [(november, NOW)]
+    old = extraction("usage_records", NOW - 200 * DAY, NOW - 190 * DAY, NOW - 9 * DAY, "failed")
+    assert usage(read, old) == [(november, NOW)]
+
+
+def test_a_scan_that_failed_is_made_up_for_by_the_next() -> None:
+    known = read_until_yesterday(scan_since=NOW - 4 * DAY)
+    assert spans(plan(known), "unsent_messages") == [(NOW - 4 * DAY, NOW)]
 
 
 def extraction(
