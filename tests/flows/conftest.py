@@ -15,9 +15,16 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from prefect import flow
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.lake import Lake
+from flows.reading import WORKERS, read
+from flows.run import Run, start_run, writing
+from flows.settings import read_settings
+from flows.tasks.extract import extract_accounts
+from flows.tasks.normalize import normalize
+from flows.tasks.plan import plan_daily, plan_deep_refresh
 from simulator.observed import Read
 from simulator.process import Server, running
 from simulator.truth import expected_reports
@@ -27,6 +34,16 @@ from transforms.tables import EXTRACTIONS
 # The clocks of Madrid change on 25 October 2026, within the 35 days before.
 NOW = datetime(2026, 11, 10, 6, tzinfo=UTC)
 DAYS = 35
+
+
+@flow(task_runner=WORKERS)
+def lake_only(now: datetime, deep: bool) -> Run:
+    """A daily run, or a deep refresh, as far as the lake."""
+    run = start_run(read_settings(), now, name="deep-refresh" if deep else "daily")
+    with writing(run):
+        accounts = extract_accounts(run)
+        normalize(run, read(run, (plan_deep_refresh if deep else plan_daily)(run, accounts)))
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -9,23 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect import flow
 from tenacity.wait import wait_none
 
 from flows import twilio_api
 from flows.lake import Lake
-from flows.reading import WORKERS, read
-from flows.run import Run, start_run, writing
-from flows.settings import read_settings
-from flows.tasks.extract import extract_accounts
-from flows.tasks.normalize import normalize
-from flows.tasks.plan import plan_daily, plan_deep_refresh
 from simulator.faults import Rule
 from simulator.observed import known_messages
 from simulator.process import running
 from simulator.truth import expected_messages
 from simulator.world import World, WorldConfig
-from tests.flows.conftest import NOW, Warehouse, assert_equal_to_truth, reads_of
+from tests.flows.conftest import NOW, Warehouse, assert_equal_to_truth, lake_only, reads_of
 from transforms.tables import EXTRACTIONS, MESSAGE_CHANGES, MESSAGES
 
 DAY = timedelta(days=1)
@@ -46,16 +39,6 @@ FAULTS = [
     Rule("not_found", path="Usage/", probability=0.05),
 ]
 SLOWNESS = [Rule("hang", path="Messages", times=2), Rule("drip", path="Messages", times=2)]
-
-
-@flow(task_runner=WORKERS)
-def lake_only(now: datetime, deep: bool) -> Run:
-    """A daily run, or a deep refresh, as far as the lake."""
-    run = start_run(read_settings(), now, name="deep-refresh" if deep else "daily")
-    with writing(run):
-        accounts = extract_accounts(run)
-        normalize(run, read(run, (plan_deep_refresh if deep else plan_daily)(run, accounts)))
-    return run
 
 
 @pytest.fixture
