@@ -108,6 +108,51 @@ def test_every_model_and_seed_has_its_yaml() -> None:
     assert files == described
 
 
+SEEDS = sorted(path.stem for path in SQL_FOLDER.glob("seeds/*.csv"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_row_of_a_seed_has_a_key_of_its_own(empty_build: Build, seed: str) -> None:
+    ((key,),) = empty_build.query(
+        "select column_name from information_schema.columns where table_schema = 'marts' "
+        f"and table_name = '{seed}' and ordinal_position = 1"
+    )
+    assert not empty_build.query(
+        f"select {key} from marts.{seed} group by all having count(*) > 1 or {key} is null"
+    )
+
+
+def test_the_catalogue_of_errors_is_complete_in_both_languages(empty_build: Build) -> None:
+    assert empty_build.query("select count(*) >= 70 from marts.error_codes") == [(True,)]
+    assert not empty_build.query("""
+        select error_code from marts.error_codes
+        where least(title_en, title_es, cause_en, cause_es, remedy_en, remedy_es) = ''
+            or title_en is null or title_es is null or cause_en is null or cause_es is null
+            or remedy_en is null or remedy_es is null
+            or (error_code >= 0 and (is_blocked is null or is_retryable is null))
+    """)
+    titles = dict(empty_build.query("select error_code, title_en from marts.error_codes"))
+    # What folklore has wrong.
+    assert titles[63016] == "Outside the 24-hour window"
+    assert titles[63007] == "Sender's channel not found"
+    assert titles[63015] == "Recipient has not joined the sandbox"
+    assert titles[21408] == "Country not enabled"
+
+
+def test_every_kpi_can_be_judged(empty_build: Build) -> None:
+    assert not empty_build.query("""
+        select kpi from marts.kpis
+        where calendar not in ('local', 'gmt')
+            or periods not in ('day month', 'month')
+            or sources not in ('messages', 'usage', 'messages and usage')
+            or unit not in ('messages', 'share', 'seconds', 'money')
+            or direction not in ('up', 'down')
+            or (goal is not null or is_budget) <> (comparison is not null)
+            or comparison not in ('>', '>=', '<', '<=', '=')
+            or (comparison is not null) <> (goal_periods is not null)
+    """)
+
+
 def test_every_status_has_the_class_of_the_contract(empty_build: Build) -> None:
     def having(flag: str) -> set[str]:
         rows = empty_build.query(f"select status from marts.message_statuses where {flag}")

@@ -8,37 +8,16 @@
 
 with
 
-messages as (
+monthly_recipients as (
 
-    select
-        *,
-        date_trunc('month', message_date)::date as month
-    from {{ ref('messages') }}
+    select * from {{ ref('monthly_recipients') }}
     where
-        address is not null
+        message_count > 0
         {% if is_incremental() %}
-            and date_trunc('month', message_date)
-            in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }})
+            and month in (
+                select date_trunc('month', message_date) from {{ ref('int_touched_dates') }}
+            )
         {% endif %}
-
-),
-
-recipients as (
-
-    select
-        month,
-        account_sid,
-        address as recipient,
-        max(country) filter (where direction = 'outbound') as country,
-        count(*) filter (where direction = 'outbound') as message_count,
-        count(*) filter (where is_delivered) as delivered_count,
-        count(*) filter (where is_failed) as failed_count,
-        (sum(message_cost) filter (where direction = 'outbound'))::decimal(18, 6) as message_cost,
-        count(*) filter (where direction = 'inbound') as reply_count,
-        max(currency) filter (where direction = 'outbound') as currency,
-        max(message_at) filter (where direction = 'outbound') as last_message_at
-    from messages
-    group by all
 
 ),
 
@@ -50,8 +29,7 @@ recipients_ranked as (
             partition by month, account_sid
             order by message_count desc, recipient asc
         ) as recipient_rank
-    from recipients
-    where message_count > 0
+    from monthly_recipients
 
 )
 

@@ -1,0 +1,33 @@
+-- depends_on: {{ ref('int_touched_dates') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where message_date in (select message_date from {{ ref('int_touched_dates') }}){% endif %}"
+) }}
+
+with
+
+-- only the days deleted above: all of them in an empty build file
+messages as (
+
+    select * from {{ ref('int_messages_touched') }}
+    where address is not null and direction in ('inbound', 'outbound')
+
+)
+
+select
+    message_date,
+    account_sid,
+    address as recipient,
+    max(country) filter (where direction = 'outbound') as country,
+    count(*) filter (where direction = 'outbound') as message_count,
+    count(*) filter (where is_delivered) as delivered_count,
+    count(*) filter (where is_failed) as failed_count,
+    (sum(message_cost) filter (where direction = 'outbound'))::decimal(18, 6) as message_cost,
+    count(*) filter (where direction = 'inbound') as reply_count,
+    max(currency) filter (where direction = 'outbound') as currency,
+    max(message_at) filter (where direction = 'outbound') as last_message_at
+
+from messages
+group by all
