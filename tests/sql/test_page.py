@@ -298,6 +298,9 @@ def test_the_period_before_is_as_long_and_the_month_before_the_months(build: Bui
     september = between(date(2026, 9, 1), date(2026, 9, 30))
     assert found["2026-10"] == (october, september, pytest.approx(october / september - 1))
     assert found["all"][1:] == (None, None)
+    # What comes before these was not read from its first day on.
+    assert found["2026-08"][0] > 0
+    assert found["2026-08"][1:] == found["last_90_days"][1:] == (None, None)
 
 
 def test_periods_are_listed_in_order_with_their_days(build: Build) -> None:

@@ -32,8 +32,12 @@ figures as (
         sum(daily_figures.opt_out_count) as opt_out_count,
         sum(daily_figures.total_cost) as total_cost,
         sum(daily_figures.message_usage_cost) as message_usage_cost,
-        coalesce(sum(daily_figures.failed_cost), 0)
-        + coalesce(sum(daily_figures.failure_fee_cost), 0) as failure_cost,
+        case
+            when sum(daily_figures.message_count) > 0 or sum(daily_figures.failure_fee_cost) > 0
+                then
+                    coalesce(sum(daily_figures.failed_cost), 0)
+                    + coalesce(sum(daily_figures.failure_fee_cost), 0)
+        end as failure_cost,
         sum(daily_figures.call_cost) as call_cost,
         sum(daily_figures.call_count) as call_count
     from {{ ref('daily_figures') }} as daily_figures
@@ -135,7 +139,9 @@ measures as (
         case when forecasts.month is null then figures.total_cost else forecasts.cost end
             as forecast_cost,
         forecasts.history_days,
+        settled.messages_are_read,
         settled.messages_are_settled,
+        settled.usage_is_read,
         settled.usage_is_settled
     from figures
     left join percentiles
@@ -203,6 +209,8 @@ select
     kpi_lines.value,
     kpi_lines.numerator,
     kpi_lines.denominator,
+    (kpi_lines.messages_are_read or not contains(kpis.sources, 'messages'))
+    and (kpi_lines.usage_is_read or not contains(kpis.sources, 'usage')) as is_read_whole,
     (kpi_lines.messages_are_settled or not contains(kpis.sources, 'messages'))
     and (kpi_lines.usage_is_settled or not contains(kpis.sources, 'usage')) as is_settled
 

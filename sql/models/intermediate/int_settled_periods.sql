@@ -107,7 +107,8 @@ periods_with_usage as (
         account_periods.calendar,
         account_periods.period,
         account_periods.period_start,
-        account_periods.account_sid
+        account_periods.account_sid,
+        min(reads.last_read_at) as last_read_at
     from account_periods
     inner join reads
         on
@@ -128,7 +129,6 @@ periods_with_usage as (
         min(reads.unbroken_from) <= account_periods.starts_at
         and max(reads.unbroken_until) >= account_periods.ends_at
         and count(distinct reads.unbroken_from) = 1
-        and min(reads.last_read_at) >= account_periods.ends_at + interval 3 day
 
 ),
 
@@ -140,9 +140,13 @@ settled_periods as (
         account_periods.period_start,
         account_periods.account_sid,
         account_periods.ends_at,
+        periods_covered.account_sid is not null as messages_are_read,
         periods_covered.account_sid is not null
         and coalesce(unsettled.unsettled_count, 0) = 0 as messages_are_settled,
-        periods_with_usage.account_sid is not null as usage_is_settled
+        periods_with_usage.account_sid is not null as usage_is_read,
+        coalesce(
+            periods_with_usage.last_read_at >= account_periods.ends_at + interval 3 day, false
+        ) as usage_is_settled
     from account_periods
     left join unsettled
         on
@@ -163,24 +167,30 @@ settled_periods as (
             and account_periods.period_start = periods_with_usage.period_start
             and account_periods.account_sid = periods_with_usage.account_sid
 
-)
+),
 
 -- Before it was created an account had nothing that could be missing.
-select
-    settled_periods.calendar,
-    settled_periods.period,
-    settled_periods.period_start,
-    account_scopes.scope,
-    bool_and(
-        settled_periods.messages_are_settled
-        or coalesce(account_scopes.created_at >= settled_periods.ends_at, false)
-    ) as messages_are_settled,
-    bool_and(
-        settled_periods.usage_is_settled
-        or coalesce(account_scopes.created_at >= settled_periods.ends_at, false)
-    ) as usage_is_settled
+scoped_periods as (
 
-from settled_periods
-inner join account_scopes
-    on settled_periods.account_sid = account_scopes.account_sid
+    select
+        settled_periods.*,
+        account_scopes.scope,
+        coalesce(account_scopes.created_at >= settled_periods.ends_at, false) as is_before_account
+    from settled_periods
+    inner join account_scopes
+        on settled_periods.account_sid = account_scopes.account_sid
+
+)
+
+select
+    calendar,
+    period,
+    period_start,
+    scope,
+    bool_and(messages_are_read or is_before_account) as messages_are_read,
+    bool_and(messages_are_settled or is_before_account) as messages_are_settled,
+    bool_and(usage_is_read or is_before_account) as usage_is_read,
+    bool_and(usage_is_settled or is_before_account) as usage_is_settled
+
+from scoped_periods
 group by all

@@ -35,4 +35,6 @@ left join period_kpis as previous
         and chosen.account_sid = previous.account_sid
         and chosen.kpi = previous.kpi
         and chosen.period <> 'all'
+        -- a comparison with half a period misleads
+        and previous.is_read_whole
 where chosen.page_period is not null

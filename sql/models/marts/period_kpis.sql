@@ -64,6 +64,7 @@ select
     end as is_met,
     numerator,
     denominator,
+    is_read_whole,
     is_settled
 
 from kpis_with_goal
