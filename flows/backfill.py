@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from prefect import flow
-
-from flows.reading import WORKERS, Reading
+from flows.orchestration import flow
+from flows.reading import Reading
 from flows.run import start_run, writing
 from flows.settings import read_settings
 from flows.summary import Summary, finish
@@ -19,7 +18,7 @@ from flows.tasks.publish import publish
 from flows.tasks.report import report
 
 
-@flow(name="backfill", task_runner=WORKERS)
+@flow(name="backfill")
 def backfill(since: date, until: date | None = None, now: datetime | None = None) -> Summary:
     """Read the UTC days from `since` to `until` (exclusive, today by default), then renew
     warehouse and reports.

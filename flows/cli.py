@@ -35,9 +35,9 @@ _INTERRUPTED = 130  # typer's own exit code for Ctrl-C
 
 def main() -> None:
     """Run the command: exit code 0 ok, 1 failed, 2 wrong use."""
-    from flows.running import quiet_prefect
+    from flows.running import prepare
 
-    quiet_prefect()
+    prepare()
     try:
         app()
     except SystemExit as end:
@@ -317,10 +317,8 @@ def _require_credentials() -> None:
 
 def _show_plan(now: datetime | None, as_json: bool) -> None:
     from flows.planning import show_plan
-    from flows.running import quiet_prefect
     from flows.settings import read_settings
 
-    quiet_prefect()
     rows, notices = show_plan(read_settings(), now)
     if as_json:
         _print_json(rows)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from prefect import flow
-
-from flows.reading import WORKERS, read
+from flows.orchestration import flow
+from flows.reading import read
 from flows.run import start_run, writing
 from flows.settings import read_settings
 from flows.summary import Summary, finish
@@ -19,7 +18,7 @@ from flows.tasks.publish import publish
 from flows.tasks.report import report
 
 
-@flow(name="daily", task_runner=WORKERS)
+@flow(name="daily")
 def daily(now: datetime | None = None) -> Summary:
     """Read what is new and what may have changed as of `now`, then renew warehouse and reports.
 

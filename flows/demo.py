@@ -147,15 +147,12 @@ def _use(server: Any, root: Path, days: int) -> None:
         variable, default = variable_of(name), _as_text(field.default)
         if variable.startswith("WAREHOUSE_") and default:
             os.environ.setdefault(variable, default)
-    prefect_home = root / "prefect"
-    prefect_home.mkdir(parents=True)  # Prefect's own server does not make it
     os.environ.update(
         TWILIO_ACCOUNT_SID=server.account_sid,
         TWILIO_AUTH_TOKEN=server.auth_token,
         TWILIO_API_BASE_URL=server.url,
         WAREHOUSE_DATA_ROOT=str(root),
         WAREHOUSE_INITIAL_DAYS=str(days),
-        PREFECT_HOME=str(prefect_home),
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from prefect import flow
-
-from flows.reading import WORKERS, read
+from flows.orchestration import flow
+from flows.reading import read
 from flows.run import start_run, writing
 from flows.settings import read_settings
 from flows.summary import Summary, finish
@@ -19,7 +18,7 @@ from flows.tasks.publish import publish
 from flows.tasks.report import report
 
 
-@flow(name="month-close", task_runner=WORKERS)
+@flow(name="month-close")
 def month_close(month: date | None = None, now: datetime | None = None) -> Summary:
     """Read a month whole, messages and usage: the one before `now`'s by default.
 

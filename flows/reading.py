@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from prefect.futures import PrefectFuture
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-
 from flows import progress
 from flows.run import Extraction, Run
 from flows.tasks.extract import extract, extract_singles
@@ -15,16 +12,13 @@ from flows.tasks.normalize import Intake
 from transforms.refresh import Planned
 from transforms.windows import Window
 
-# Threads wait for Twilio; how many requests are in flight, WAREHOUSE_CONCURRENCY says.
-WORKERS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=64)
-
 
 class Reading:
     """Windows being read side by side into one intake."""
 
     def __init__(self, run: Run, planned: Sequence[Planned]) -> None:
         self.intake = Intake(run)
-        self._futures: list[tuple[Window, PrefectFuture[Any]]] = []
+        self._futures: list[tuple[Window, Any]] = []
         progress.plan(len(planned))
         for entry in planned:
             if entry.window.dataset == "unsent_messages" and not entry.window.message_sids:

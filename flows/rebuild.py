@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
+from flows.orchestration import flow
 from flows.run import start_run, writing
 from flows.settings import read_settings
 from flows.summary import Summary, finish

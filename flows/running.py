@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from flows import progress
+from flows import orchestration, progress
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def run_flow(name: str, **parameters: Any) -> Summary:
     """Call the flow `flows.<name>.<name>`; errors that Prefect would log are left to the caller.
 
-    Without PREFECT_API_URL Prefect starts a server of its own for as long as the flow runs.
+    It is a run of Prefect's if there is a server, else the same steps without Prefect.
     """
-    quiet_prefect()
+    prepare()
     flow = getattr(importlib.import_module(f"flows.{name}"), name)
     if not sys.stderr.isatty():
         summary: Summary = flow(**parameters)
@@ -28,16 +28,19 @@ def run_flow(name: str, **parameters: Any) -> Summary:
         return shown
 
 
-def quiet_prefect() -> None:
+def prepare() -> None:
+    """Say how flows are to be run, before any is imported."""
+    if not orchestration.has_server():
+        orchestration.run_plainly()
+    _quiet_prefect()
+
+
+def _quiet_prefect() -> None:
     """Settings of Prefect for a run by hand; to be made before Prefect is imported."""
     for variable, value in {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         # The command prints each error once, without a traceback.
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
-        # A temporary server forgets the logs with its end.
-        "PREFECT_LOGGING_TO_API_ENABLED": "true" if "PREFECT_API_URL" in os.environ else "false",
-        # Its first start on a slow disk, with the migrations of its database, takes a while.
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     }.items():
         os.environ.setdefault(variable, value)

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 EXTRA = "extra"
+_END_OF_MONTH = r"^\D*(29|30|31)\D.*\+0000$"
 
 
 @dataclass(frozen=True)
@@ -216,12 +217,10 @@ def parse_rfc2822(values: pa.ChunkedArray) -> pa.ChunkedArray:
     parsed = pc.strptime(
         values, format="%a, %d %b %Y %H:%M:%S %z", unit="us", error_is_null=True
     ).cast(pa.timestamp("us", tz="UTC"))
-    # 30 Feb would become 2 March.
-    day = pc.replace_substring_regex(values, r"^\D*(\d+)\D.*$", r"\1")
-    is_utc = pc.ends_with(values, "+0000")
-    is_day = pc.match_substring_regex(day, r"^\d{1,2}$")
-    exists = pc.equal(pc.if_else(is_day, day, None).cast(pa.int64()), pc.day(parsed))
-    return pc.if_else(pc.or_(pc.invert(is_utc), exists), parsed, None)
+    # 30 Feb would become 2 March: a day so high, and a date so low, cannot be.
+    may_roll_over = pc.fill_null(pc.less_equal(pc.day(parsed), 3), False)
+    rolled_over = pc.and_(may_roll_over, pc.match_substring_regex(values, _END_OF_MONTH))
+    return pc.if_else(rolled_over, None, parsed)
 
 
 def unparsed(raw: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pd.Series:

@@ -11,12 +11,11 @@ from itertools import groupby
 from typing import Protocol
 
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows import progress
 from flows.datasets import ACCOUNT_LIST, DATASETS, MESSAGES_SENT
 from flows.errors import TwilioError, WrongUseError
+from flows.orchestration import task
 from flows.run import Extraction, Run
 from flows.twilio_api import last_instant
 from transforms.accounts import ACCOUNT_RECORD, normalize_accounts
@@ -38,7 +37,7 @@ class Sink(Protocol):
         """Note that Twilio knows a message no more."""
 
 
-@task(name="extract accounts", cache_policy=NO_CACHE)
+@task(name="extract accounts")
 def extract_accounts(run: Run) -> list[str]:
     """The accounts to read, main account first; the lake's `accounts` gets what is known of them.
 
@@ -90,8 +89,7 @@ def extract_accounts(run: Run) -> list[str]:
     return [main, *sorted(chosen)]
 
 
-@task(task_run_name="extract {window.dataset} {window.label} {window.account_sid}",
-      cache_policy=NO_CACHE)  # fmt: skip
+@task(task_run_name="extract {window.dataset} {window.label} {window.account_sid}")  # fmt: skip
 def extract(window: Window, run: Run, sink: Sink) -> None:
     """Give every page of the window to the sink; note in the ledger what came of it.
 
@@ -116,8 +114,7 @@ def extract(window: Window, run: Run, sink: Sink) -> None:
         progress.window()
 
 
-@task(task_run_name="extract single messages {window.label} {window.account_sid}",
-      cache_policy=NO_CACHE)  # fmt: skip
+@task(task_run_name="extract single messages {window.label} {window.account_sid}")  # fmt: skip
 def extract_singles(window: Window, run: Run, sink: Sink) -> None:
     """Give known messages without date_sent to the sink, asked for one by one.
 

@@ -18,10 +18,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.lake import Lake
+from flows.orchestration import task
 from flows.settings import SQL_FOLDER, Settings
 from transforms.tables import EXTRACTIONS, MESSAGES, TABLES, Table
 
@@ -30,7 +29,7 @@ STORAGE_VERSION = "v1.0.0"
 _KEPT_FOR = 24 * 3600  # seconds a replaced version stays for readers of an older warehouse
 
 
-@task(name="load", cache_policy=NO_CACHE)
+@task(name="load")
 def load(settings: Settings) -> None:
     """Make the build file show the lake as it is now.
 
@@ -73,7 +72,7 @@ def load(settings: Settings) -> None:
     _remove_old_versions(settings, needed | _published_versions(settings))
 
 
-@task(name="begin anew", cache_policy=NO_CACHE)
+@task(name="begin anew")
 def begin_anew(settings: Settings) -> None:
     """Forget everything that was built: the next load begins an empty build file."""
     for path in (settings.build_file, Path(f"{settings.build_file}.wal")):

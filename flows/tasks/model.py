@@ -8,16 +8,15 @@ import os
 from typing import Any
 
 import duckdb
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.errors import ModelError
+from flows.orchestration import task
 from flows.settings import SQL_FOLDER, Settings
 
 _SHOWN = 5
 
 
-@task(name="model", cache_policy=NO_CACHE)
+@task(name="model")
 def model(settings: Settings) -> None:
     """Build and test all models in the build file; afterwards its changes count as built.
 

@@ -23,12 +23,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.cores import CORES, on_a_core
 from flows.datasets import DATASETS
 from flows.lake import Lake, Transaction, split_by_partition
+from flows.orchestration import task
 from flows.run import Extraction, Run
 from transforms.merge import (
     SEQUENCE,
@@ -198,7 +197,7 @@ class Intake:
             self.rejects.append(conform(REJECTS, rows))
 
 
-@task(name="normalize", cache_policy=NO_CACHE)
+@task(name="normalize")
 def normalize(run: Run, intake: Intake) -> None:
     """Merge what the intake holds into the lake, with its ledger rows, as one step."""
     intake.flush()
@@ -219,7 +218,7 @@ def normalize(run: Run, intake: Intake) -> None:
     pa.default_memory_pool().release_unused()
 
 
-@task(name="readmit rejects", cache_policy=NO_CACHE)
+@task(name="readmit rejects")
 def readmit(run: Run) -> None:
     """Normalize again what is in quarantine; what has become a row leaves it."""
     rejects = run.lake.read(REJECTS)

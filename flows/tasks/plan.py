@@ -7,10 +7,9 @@ from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.errors import WrongUseError
+from flows.orchestration import task
 from flows.run import Run
 from transforms.ages import Ages
 from transforms.refresh import (
@@ -40,7 +39,7 @@ from transforms.windows import (
 _NEEDED = ("account_sid", "message_sid", "status", "price", "created_at", "sent_at")
 
 
-@task(name="plan", cache_policy=NO_CACHE)
+@task(name="plan")
 def plan_daily(run: Run, accounts: list[str]) -> list[Planned]:
     """The windows of a daily run."""
     settings, ledger = run.settings, run.lake.read(EXTRACTIONS)
@@ -60,7 +59,7 @@ def plan_daily(run: Run, accounts: list[str]) -> list[Planned]:
     return [*planned, *plan_triggers(accounts, run.now)]
 
 
-@task(name="plan deep refresh", cache_policy=NO_CACHE)
+@task(name="plan deep refresh")
 def plan_deep_refresh(run: Run, accounts: list[str]) -> list[Planned]:
     """The windows of a pass over everything of the last WAREHOUSE_DEEP_DAYS days."""
     settings, ledger = run.settings, run.lake.read(EXTRACTIONS)
@@ -73,7 +72,7 @@ def plan_deep_refresh(run: Run, accounts: list[str]) -> list[Planned]:
     return [*planned, *plan_usage(accounts, dict.fromkeys(accounts, start), run.now, run.now)]
 
 
-@task(name="plan month close", cache_policy=NO_CACHE)
+@task(name="plan month close")
 def plan_month(run: Run, accounts: list[str], month: date) -> list[Planned]:
     """The windows of a whole month, read once more.
 
@@ -84,7 +83,7 @@ def plan_month(run: Run, accounts: list[str], month: date) -> list[Planned]:
     return _month(run, accounts, start, end)
 
 
-@task(name="plan backfill", cache_policy=NO_CACHE)
+@task(name="plan backfill")
 def plan_backfill(
     run: Run, accounts: list[str], since: date, until: date | None
 ) -> list[list[Planned]]:

@@ -6,16 +6,15 @@ import os
 import shutil
 
 import duckdb
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.lake import sync_folder
+from flows.orchestration import task
 from flows.settings import Settings
 
 _PUBLISHED_SCHEMAS = ("lake", "marts", "reports", "alerts")
 
 
-@task(name="publish", cache_policy=NO_CACHE)
+@task(name="publish")
 def publish(settings: Settings) -> None:
     """Replace the published warehouse by a copy of the build file, without what is private.
 

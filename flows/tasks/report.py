@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from flows.errors import WrongUseError
 from flows.formats.relations import read_relations
 from flows.formats.tables import DIALECTS, write_csv, write_parquet, write_spanish_csv
 from flows.formats.workbook import write_workbook
+from flows.orchestration import task
 from flows.settings import Settings
 from flows.texts import LANGUAGES, Texts
 from flows.warehouse import open_published
@@ -32,7 +30,7 @@ class Report:
     paths: tuple[Path, ...]
 
 
-@task(name="report", cache_policy=NO_CACHE)
+@task(name="report")
 def report(
     settings: Settings,
     output: Path | None = None,

@@ -15,11 +15,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from prefect import flow
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.lake import Lake
-from flows.reading import WORKERS, read
+from flows.orchestration import flow
+from flows.reading import read
 from flows.run import Run, start_run, writing
 from flows.settings import read_settings
 from flows.tasks.extract import extract_accounts
@@ -36,7 +36,7 @@ NOW = datetime(2026, 11, 10, 6, tzinfo=UTC)
 DAYS = 35
 
 
-@flow(task_runner=WORKERS)
+@flow(name="lake only")
 def lake_only(now: datetime, deep: bool) -> Run:
     """A daily run, or a deep refresh, as far as the lake."""
     run = start_run(read_settings(), now, name="deep-refresh" if deep else "daily")
