@@ -34,7 +34,8 @@ def data_dictionary() -> str:
         for path in sorted((SQL_FOLDER / folder).glob("*.yml")):
             content = yaml.safe_load(path.read_text())
             for entry in (content.get("models") or []) + (content.get("seeds") or []):
-                lines += _relation(f"{schema}.{entry['name']}", entry["description"])
+                name = (entry.get("config") or {}).get("alias", entry["name"])
+                lines += _relation(f"{schema}.{name}", entry["description"])
                 types = (entry.get("config") or {}).get("column_types", {})
                 lines += _columns(
                     (c["name"], c.get("data_type") or types.get(c["name"], ""), c["description"])

@@ -40,6 +40,6 @@ def backfill(since: date, until: date | None = None, now: datetime | None = None
             normalize(run, intake)
     with writing(run):
         load(settings)
-        model(settings)
+        run.notices += model(settings)
         publish(settings)
         return finish(run, report(settings))

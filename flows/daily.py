@@ -31,6 +31,6 @@ def daily(now: datetime | None = None) -> Summary:
         accounts = extract_accounts(run)
         normalize(run, read(run, plan_daily(run, accounts)))
         load(settings)
-        model(settings)
+        run.notices += model(settings)
         publish(settings)
         return finish(run, report(settings))

@@ -32,6 +32,6 @@ def deep_refresh(now: datetime | None = None) -> Summary:
         accounts = extract_accounts(run)
         normalize(run, read(run, plan_deep_refresh(run, accounts)))
         load(settings)
-        model(settings)
+        run.notices += model(settings)
         publish(settings)
         return finish(run, report(settings))

@@ -17,6 +17,7 @@ from flows.errors import WarehouseError
 from flows.settings import Settings, read_settings, variable_of
 
 _SHOWN_ROWS = 5
+_SHOWN_AT_MOST = 9  # columns
 # Of each report what fits a terminal: the last days and hours, the newest month.
 _SHOWN_COLUMNS = {
     "daily_volume": "message_date account_sid channel direction message_count delivered_count "
@@ -84,7 +85,9 @@ def _extract_of(name: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
         shown = [row for row in rows if row["month"] == newest][:_SHOWN_ROWS]
     else:
         shown = rows[-_SHOWN_ROWS:]
-    columns = _SHOWN_COLUMNS[name].split()
+    columns = _SHOWN_COLUMNS.get(
+        name, " ".join(list(rows[0])[:_SHOWN_AT_MOST] if rows else "")
+    ).split()
     return [{column: row[column] for column in columns} for row in shown]
 
 

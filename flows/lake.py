@@ -148,10 +148,14 @@ class Transaction:
 
     def replace(self, table: Table, partition: str, rows: pa.Table) -> None:
         """The partition's rows from now on; they pass through `conform` and are sorted."""
+        ordered = conform(table, rows).sort_by([(name, "ascending") for name in table.order])
+        self.write(table, partition, ordered)
+
+    def write(self, table: Table, partition: str, ordered: pa.Table) -> None:
+        """The partition's rows from now on, as `conform` gave them and in the table's order."""
         path = self.lake.path(table, partition)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}{_TEMPORARY}")
-        ordered = conform(table, rows).sort_by([(name, "ascending") for name in table.order])
         with temporary.open("wb") as file:
             pq.write_table(ordered, file, compression="zstd", compression_level=3)
             file.flush()

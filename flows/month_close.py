@@ -33,6 +33,6 @@ def month_close(month: date | None = None, now: datetime | None = None) -> Summa
         accounts = extract_accounts(run)
         normalize(run, read(run, plan_month(run, accounts, month or last_month)))
         load(settings)
-        model(settings)
+        run.notices += model(settings)
         publish(settings)
         return finish(run, report(settings))

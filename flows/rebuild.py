@@ -23,6 +23,6 @@ def rebuild() -> Summary:
         readmit(run)
         begin_anew(settings)
         load(settings)
-        model(settings)
+        run.notices += model(settings)
         publish(settings)
         return finish(run, report(settings))

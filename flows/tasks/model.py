@@ -17,8 +17,10 @@ _SHOWN = 5
 
 
 @task(name="model")
-def model(settings: Settings) -> None:
+def model(settings: Settings) -> list[str]:
     """Build and test all models in the build file; afterwards its changes count as built.
+
+    Returns what tests of severity warn had to say, in sentences.
 
     Raises:
         ModelError: a model or a test of severity error failed; the message names the first ones.
@@ -36,6 +38,7 @@ def model(settings: Settings) -> None:
         # dbt would keep the file locked for as long as this process lives.
         DuckDBConnectionManager.close_all_connections()
     failure = None if result.success else _what_failed(result)
+    warnings = _what_warned(result)
     # Its exceptions hold connections, of which DuckDB would complain at the program's end.
     del result
     gc.collect()
@@ -43,6 +46,7 @@ def model(settings: Settings) -> None:
         raise ModelError(failure)
     with duckdb.connect(str(settings.build_file)) as connection:
         connection.execute("create or replace table pipeline.built as from pipeline.loaded")
+    return warnings
 
 
 def _options(settings: Settings) -> list[str]:
@@ -50,7 +54,13 @@ def _options(settings: Settings) -> list[str]:
         "--quiet", "--no-print", "--log-level", "none",
         "--project-dir", str(SQL_FOLDER),
         "--profiles-dir", str(SQL_FOLDER),
-        "--vars", json.dumps({"timezone": settings.timezone}),
+        "--vars", json.dumps(
+            {
+                "timezone": settings.timezone,
+                "language": settings.language,
+                "monthly_budget": settings.monthly_budget,
+            }
+        ),
     ]  # fmt: skip
 
 
@@ -59,6 +69,14 @@ def _set_environment(settings: Settings) -> None:
     os.environ["WAREHOUSE_BUILD_FILE"] = str(settings.build_file)
     os.environ["DBT_TARGET_PATH"] = str(settings.build / "dbt")
     os.environ["DBT_LOG_PATH"] = str(settings.build / "dbt")
+
+
+def _what_warned(result: Any) -> list[str]:
+    return [
+        f"{entry.node.name}: {' '.join((entry.message or 'warns').split())}"
+        for entry in getattr(result.result, "results", [])
+        if entry.status == "warn"
+    ]
 
 
 def _what_failed(result: Any) -> str:

@@ -106,11 +106,18 @@ def test_monthly_cost_adds_up_to_the_last_decimal(warehouse: Warehouse) -> None:
     assert len(twilio) == 6
 
 
+def without_seconds_to_send(reports: dict[str, bytes]) -> dict[str, list[bytes]]:
+    return {
+        name: [line for line in content.splitlines() if b"seconds_to_send_p95" not in line]
+        for name, content in reports.items()
+    }
+
+
 def test_reading_day_by_day_equals_reading_at_once(tmp_path: Path, prefect_server: None) -> None:
     """Each run sees the world as it is then: statuses and prices of earlier days still change."""
     config = WorldConfig(messages=4_000, days=14, accounts=2, seed=3, until=NOW)
     world = World(config)
-    days = [NOW - timedelta(days=back) for back in (10, 9, 8, 6, 3, 1, 0)]
+    days = [NOW - timedelta(days=back) for back in (9, 8, 3, 1, 0)]
     read_since = days[0].replace(hour=0) - timedelta(days=3)
     with running(config) as server:
         daily = Warehouse(tmp_path / "daily", server, {"WAREHOUSE_INITIAL_DAYS": "3"})
@@ -126,7 +133,8 @@ def test_reading_day_by_day_equals_reading_at_once(tmp_path: Path, prefect_serve
         once = Warehouse(tmp_path / "once", server)
         once.run("backfill", since=read_since.date(), until=NOW.date() + timedelta(days=1), now=NOW)
     assert_equal_to_truth(once, world, NOW, read_since)
-    assert once.reports() == daily.reports()
+    # Only who read daily saw which messages were scheduled before they were sent.
+    assert without_seconds_to_send(once.reports()) == without_seconds_to_send(daily.reports())
     observed = ("first_seen_at", "last_seen_at")
     one, other = (
         lake(one).read(MESSAGES).drop_columns(list(observed)).sort_by("message_sid")
