@@ -6,6 +6,12 @@ import os
 
 import pytest
 
+from flows import orchestration
+
+# Before flows are imported: what they do is the same with and without Prefect, and Prefect itself
+# is tested where a real server and worker run them (flows/test_deployment.py).
+orchestration.run_plainly()
+
 # Before Prefect is imported: its server asks nobody outside, and waits for a slow machine.
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"

@@ -104,7 +104,7 @@ def plan_backfill(
     # The range as it was given: what today or retention make of it moves while it is read.
     prefix = f"backfill-{since:%Y%m%d}-{'today' if until is None else f'{until:%Y%m%d}'}-"
     run.run_id = prefix + run.run_id.rpartition("-")[2]
-    unfinished = _unfinished(run, prefix)
+    unfinished = _unfinished(run, prefix, [entry.window for month in months for entry in month])
     if unfinished.num_rows:
         run.notices.append("Going on with the interrupted backfill of this range.")
         done = _Done(unfinished)
@@ -170,22 +170,35 @@ def _month(run: Run, accounts: list[str], start: datetime, end: datetime) -> lis
     return planned + plan_usage(accounts, dict.fromkeys(accounts, start), usage_end, run.now)
 
 
-def _unfinished(run: Run, prefix: str) -> pa.Table:
-    """The ledger of the runs of a range since the last one that came to its end."""
+def _unfinished(run: Run, prefix: str, windows: Sequence[Window]) -> pa.Table:
+    """The ledger of the runs of a range since the last one that came to its end: it says so, and
+    has a word of every window that it could have read."""
     ledger = run.lake.read(EXTRACTIONS)
     ledger = ledger.filter(pc.starts_with(ledger["run_id"], prefix))
     runs = ledger.group_by("run_id").aggregate([("read_at", "max")]).sort_by("read_at_max")
     names: list[str] = runs["run_id"].to_pylist()
-    finished = [number for number, name in enumerate(names) if run.is_finished(name)]
+
+    def is_finished(name: str) -> bool:
+        rows = ledger.filter(pc.equal(ledger["run_id"], name))
+        last: datetime = pc.max(rows["window_end"]).as_py()
+        told = _Done(rows, outcomes=None)
+        return run.is_finished(name) and all(
+            window in told for window in windows if window.end <= last
+        )
+
+    finished = [number for number, name in enumerate(names) if is_finished(name)]
     since = names[finished[-1] + 1 :] if finished else names
     return ledger.filter(pc.is_in(ledger["run_id"], value_set=pa.array(since, pa.string())))
 
 
 class _Done:
-    """The windows that a part of the ledger says were read."""
+    """The windows that a part of the ledger says were read, or had another of some outcomes; None:
+    of which it has a word at all."""
 
-    def __init__(self, ledger: pa.Table) -> None:
-        good = ledger.filter(pc.is_in(ledger["outcome"], value_set=pa.array(["ok", "empty"])))
+    def __init__(self, ledger: pa.Table, outcomes: Sequence[str] | None = ("ok", "empty")) -> None:
+        good = ledger
+        if outcomes is not None:
+            good = good.filter(pc.is_in(good["outcome"], value_set=pa.array(outcomes)))
         spans: dict[tuple[str, str], list[Span]] = {}
         for row in good.to_pylist():
             key = row["dataset"], row["account_sid"]

@@ -17,8 +17,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import duckdb
-from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
 
 from flows.lake import Lake
 from simulator.observed import known_messages
@@ -66,7 +64,7 @@ def die_and_live(folder: Path, kills: int, days: int, seed: int) -> None:
 def _run(warehouse: Warehouse, now: str, killed_after: float | None) -> float:
     """The seconds a run took; killed with all its children after so many."""
     started = time.monotonic()
-    with warehouse.active(PREFECT_API_URL=PREFECT_API_URL.value()):
+    with warehouse.active():
         process = subprocess.Popen(
             [COMMAND, "run", "--now", now], start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -104,10 +102,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    with (
-        prefect_test_harness(server_startup_timeout=180),
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         die_and_live(Path(folder), options.kills, options.days, options.seed)
     print(f"{options.kills} kills over {options.days} days: nothing lost, nothing doubled.")
 
