@@ -177,17 +177,15 @@ def _unfinished(run: Run, prefix: str, windows: Sequence[Window]) -> pa.Table:
     ledger = ledger.filter(pc.starts_with(ledger["run_id"], prefix))
     runs = ledger.group_by("run_id").aggregate([("read_at", "max")]).sort_by("read_at_max")
     names: list[str] = runs["run_id"].to_pylist()
-
-    def is_finished(name: str) -> bool:
-        rows = ledger.filter(pc.equal(ledger["run_id"], name))
+    since: list[str] = []
+    for name in names:
+        since.append(name)
+        rows = ledger.filter(pc.is_in(ledger["run_id"], value_set=pa.array(since)))
         last: datetime = pc.max(rows["window_end"]).as_py()
         told = _Done(rows, outcomes=None)
-        return run.is_finished(name) and all(
-            window in told for window in windows if window.end <= last
-        )
-
-    finished = [number for number, name in enumerate(names) if is_finished(name)]
-    since = names[finished[-1] + 1 :] if finished else names
+        possible = [window for window in windows if window.end <= last]
+        if run.is_finished(name) and all(window in told for window in possible):
+            since = []
     return ledger.filter(pc.is_in(ledger["run_id"], value_set=pa.array(since, pa.string())))
 
 

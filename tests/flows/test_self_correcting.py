@@ -63,10 +63,14 @@ def test_a_month_in_a_lively_world_with_every_fault(
         lived = Warehouse(tmp_path, server, {"WAREHOUSE_INITIAL_DAYS": "1"})
         failed_days: dict[int, set[str]] = {}
         shown: set[str] = set()
+        in_force: list[Rule] = []
         for back in range(MONTH, -1, -1):
             now = NOW - back * DAY
             server.set_clock(now)
-            server.set_faults(faults_of(back, world))
+            if faults_of(back, world) != in_force:
+                # Only then: the same rules set anew would fail the same requests again.
+                in_force = faults_of(back, world)
+                server.set_faults(in_force)
             with lived.active():
                 run = lake_only(now, deep=back % 7 == 0)
             failed_days[back] = {
@@ -128,6 +132,8 @@ def faults_of(back: int, world: World) -> list[Rule]:
         return [Rule("denied", account=world.accounts[1].sid), *FAULTS]
     if back == 12:
         return [Rule("unavailable", path="Messages"), *FAULTS]
+    if back == 0:  # what could not be read is read at last
+        return []
     return [*SLOWNESS, *FAULTS] if back == 5 else FAULTS
 
 
