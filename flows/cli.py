@@ -182,7 +182,9 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="Folder to write to; reports below the data root.")
     ] = None,
-    formats: Annotated[str, typer.Option(help="Which of csv,parquet,xlsx.")] = "csv,parquet,xlsx",
+    formats: Annotated[
+        str, typer.Option(help="Which of csv,parquet,xlsx,html.")
+    ] = "csv,parquet,xlsx,html",
     language: Annotated[
         str | None, typer.Option(help="Language of texts: en or es; WAREHOUSE_LANGUAGE by default.")
     ] = None,

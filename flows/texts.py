@@ -53,6 +53,10 @@ class Texts:
         """A code (a status, a direction …) as people read it; itself if the seed has no text."""
         return self._texts.get(f"value.{column}.{value}", value)
 
+    def starting(self, *beginnings: str) -> dict[str, str]:
+        """All texts whose keys begin so, by key, their braces as they are."""
+        return {key: text for key, text in self._texts.items() if key.startswith(beginnings)}
+
     def longest_value(self, column: str) -> int:
         """Characters of the longest text of a code of a column."""
         prefix = f"value.{column}."

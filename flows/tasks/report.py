@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.errors import WrongUseError
+from flows.errors import WarehouseError, WrongUseError
+from flows.formats.page_data import has_page
+from flows.formats.page_file import write_page
 from flows.formats.relations import read_relations
 from flows.formats.tables import DIALECTS, write_csv, write_parquet, write_spanish_csv
 from flows.formats.workbook import write_workbook
@@ -17,13 +19,14 @@ from flows.settings import Settings
 from flows.texts import LANGUAGES, Texts
 from flows.warehouse import open_published
 
-FORMATS = ("csv", "parquet", "xlsx")
+FORMATS = ("csv", "parquet", "xlsx", "html")
 _WORKBOOK = "report"
+_PAGE = "index"
 
 
 @dataclass(frozen=True)
 class Report:
-    """One relation of schema `reports`, or the workbook of all, and the files it was written to."""
+    """One relation of schema `reports`, the workbook or the page of all, and its files."""
 
     name: str
     row_count: int
@@ -43,13 +46,16 @@ def report(
 
     Args:
         output: the folder, `reports` below the data root by default.
-        formats: which of csv, parquet and xlsx; the last is one workbook of all reports.
+        formats: which of csv, parquet, xlsx and html; the last two are one workbook and one page
+            of everything. What an earlier version published may have nothing for the page: then
+            it is left out.
         language: of the texts in them, WAREHOUSE_LANGUAGE by default.
         csv_dialect: `plain`, or `excel-es` for Excel in Spanish.
 
     Raises:
         WrongUseError: a format, the language or the dialect is unknown.
-        WarehouseError: nothing has been published yet.
+        WarehouseError: nothing has been published yet, or nothing for the page and no other
+            format is asked for.
     """
     texts = Texts(_known("language", language or settings.language, LANGUAGES))
     forms = [_known("format", form, FORMATS) for form in dict.fromkeys(formats)]
@@ -74,6 +80,16 @@ def report(
             with _replaced(path) as new:
                 row_count = write_workbook(connection, relations, texts, settings.timezone, new)
             reports.append(Report(_WORKBOOK, row_count, (path,)))
+        if "html" in forms and has_page(connection):
+            path = folder / f"{_PAGE}.html"
+            with _replaced(path) as new:
+                row_count = write_page(connection, texts, settings.timezone, new)
+            reports.append(Report(_PAGE, row_count, (path,)))
+        elif forms == ["html"]:
+            raise WarehouseError(
+                "The warehouse was published by an earlier version and has nothing for the page: "
+                "run `twilio-warehouse rebuild` first."
+            )
     return reports
 
 

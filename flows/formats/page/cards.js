@@ -1,0 +1,181 @@
+// The key figures: value, goal, trend and state, and the cost of the month.
+const PER_PIECE = ["cost_per_message", "cost_per_segment", "cost_per_call"];
+const SAMPLES = {
+  delivery_rate: "messages", error_rate: "messages", blocked_rate: "messages",
+  seconds_to_send_p95: "messages", cost_per_message: "messages", cost_per_segment: "segments",
+  cost_per_call: "calls", cost_of_failures: "failures", forecast_cost: "days",
+};
+const COMPARISONS = { ">": ">", ">=": "≥", "<": "<", "<=": "≤", "=": "=" };
+
+function figure(kpi, value) {
+  const { unit } = definitionOf(kpi);
+  return byUnit(value, unit, chosenScope().currency, PER_PIECE.includes(kpi));
+}
+
+function shown(kpi, found) {
+  const isProvisional = found.value !== null && !found.isSettled;
+  return element("span", {
+    class: isProvisional ? "number provisional" : "number",
+    title: isProvisional ? say("page.provisional.about") : null,
+  }, figure(kpi, found.value));
+}
+
+function sampleOf(kpi, found) {
+  const noun = SAMPLES[kpi];
+  if (!noun || found.denominator === null || found.value === null) return null;
+  return say(`page.sample.${noun}`, { count: number(found.denominator) });
+}
+
+function goalLine(kpi, found) {
+  if (found.goal === null) return null;
+  const goal = say("page.goal", {
+    goal: `${COMPARISONS[found.comparison] ?? found.comparison} ${figure(kpi, found.goal)}`,
+  });
+  const [mark, className, state] =
+    found.isMet === true ? ["✓", "good", say("sheet.goal.met")]
+    : found.isMet === false ? ["✕", "bad", say("sheet.goal.missed")]
+    : ["?", "unsure", say(found.value === null ? "sheet.goal.no_data" : "sheet.goal.too_few")];
+  return element("div", { class: className },
+    element("span", { class: "met-mark", "aria-hidden": "true" }, `${mark} `), `${state} · ${goal}`);
+}
+
+function trendLine(kpi, found) {
+  if (found.previous === null || found.value === null) return null;
+  const { unit, direction } = definitionOf(kpi);
+  const before = figure(kpi, found.previous);
+  const isSame = before === figure(kpi, found.value);
+  const isUp = found.value > found.previous;
+  const className = isSame || !direction ? "quiet" : (direction === "up") === isUp ? "good" : "bad";
+  const arrow = isSame ? "=" : isUp ? "▲" : "▼";
+  const change = isSame || unit === "share" || found.change === null ? ""
+    : ` ${percent(Math.abs(found.change))}`;
+  return element("div", {},
+    element("span", { class: className }, arrow + change),
+    element("span", { class: "quiet" }, ` ${say("page.before", { value: before })}`));
+}
+
+// A line without axes: how the KPI moved day by day in the period.
+function sparkline(kpi, goal) {
+  const period = chosenPeriod();
+  const isGmt = definitionOf(kpi).calendar === "gmt";
+  const [start, end] = isGmt ? [period.gmtStart, period.gmtEnd] : [period.start, period.end];
+  const days = daily(chosenSeries().kpis[kpi], start, end);
+  const values = days.map(({ value }) => value).filter((value) => value !== null);
+  if (values.length < 2) return null;
+  const low = Math.min(...values), high = Math.max(...values);
+  const x = (index) => (index / Math.max(days.length - 1, 1)) * 100;
+  const y = (value) => (high === low ? 13 : 24 - ((value - low) / (high - low)) * 22);
+  const drawing = element("svg", {
+    viewBox: "0 0 100 26", preserveAspectRatio: "none", role: "img",
+    "aria-label": say("page.spark", {
+      first: figure(kpi, values[0]), last: figure(kpi, values.at(-1)),
+      low: figure(kpi, low), high: figure(kpi, high),
+    }),
+  });
+  if (goal !== null && goal >= low && goal <= high) {
+    drawing.append(element("line", { x1: 0, x2: 100, y1: y(goal), y2: y(goal), class: "spark-goal" }));
+  }
+  let path = "", isApart = true, last = null;
+  days.forEach(({ value }, index) => {
+    if (value === null) { isApart = true; return; }
+    path += `${isApart ? "M" : "L"}${x(index).toFixed(2)} ${y(value).toFixed(2)}`;
+    isApart = false;
+    last = [x(index), y(value)];
+  });
+  drawing.append(element("path", { d: path, class: "spark-line" }));
+  drawing.append(element("path", { d: `M${last[0]} ${last[1]}h0`, class: "spark-dot" }));
+  return drawing;
+}
+
+function card([kpi], found) {
+  const { title, description } = definitionOf(kpi);
+  const state = found.isMet === true ? " met" : found.isMet === false ? " missed" : "";
+  const sample = sampleOf(kpi, found);
+  const isProvisional = found.value !== null && !found.isSettled;
+  return element("li", { class: `card${state}`, "data-kpi": kpi },
+    element("h3", { title: description }, title),
+    element("div", { class: "value" }, shown(kpi, found)),
+    element("div", { class: "facts" },
+      goalLine(kpi, found), trendLine(kpi, found),
+      element("div", { class: "quiet" }, sample, sample && isProvisional ? " · " : null,
+        isProvisional ? element("span", { class: "unsure" }, say("page.provisional")) : null)),
+    sparkline(kpi, found.goal));
+}
+
+function showCards() {
+  const kpis = kpisOf(choice.period);
+  const cards = FIGURES.definitions.filter(([kpi]) => kpi in kpis).map((row) => card(row, kpis[row[0]]));
+  replaceContents("kpis", cards);
+  if (!cards.length) {
+    replaceContents("kpis", element("li", { class: "empty" }, say("page.no_figures")));
+  }
+}
+
+function showMonth() {
+  const name = chosenMonth();
+  const heading = document.getElementById("month-title");
+  if (!name) {
+    heading.textContent = say("page.month.none");
+    replaceContents("month", element("p", { class: "empty" }, say("page.no_figures")));
+    return;
+  }
+  heading.textContent = say("page.month", { month: month(name) });
+  const { total_cost: spent, forecast_cost: forecast } = kpisOf(name);
+  if (!spent || spent.value === null) {
+    replaceContents("month", element("p", { class: "empty" }, say("page.month.no_usage")));
+    return;
+  }
+  const isRunning = forecast && forecast.denominator !== null;
+  const budget = forecast?.goal ?? spent.goal;
+  const judged = isRunning ? forecast : spent;
+  const amount = (label, kpi, found, note) => [
+    element("dt", {}, label),
+    element("dd", { "data-amount": kpi }, shown(kpi, found), note ? element("small", {}, note) : null),
+  ];
+  const amounts = element("dl", { class: "amounts" },
+    amount(say(isRunning ? "page.spent_so_far" : "page.spent"), "total_cost", spent,
+      spent.isSettled ? null : say("page.provisional")),
+    isRunning ? amount(say("page.forecast"), "forecast_cost", forecast,
+      forecast.value === null ? null : say("page.sample.days", { count: number(forecast.denominator) }))
+      : null,
+    budget === null ? null : amount(say("page.budget"), "total_cost",
+      { value: budget, isSettled: true }, null));
+  replaceContents("month", amounts, gauge(spent, isRunning ? forecast : null, budget),
+    budgetLine(judged, budget), monthTrend(judged === forecast ? "forecast_cost" : "total_cost", judged));
+}
+
+function monthTrend(kpi, found) {
+  const line = trendLine(kpi, found);
+  line?.classList.add("quiet");
+  return line;
+}
+
+function gauge(spent, forecast, budget) {
+  const most = Math.max(spent.value, forecast?.value ?? 0, budget ?? 0);
+  if (most <= 0) return null;
+  const width = (value) => `${Math.max(0, Math.min(100, (value / most) * 100))}%`;
+  return element("div", { class: "gauge", "aria-hidden": "true" },
+    forecast?.value ? element("i", { class: "forecast", style: { width: width(forecast.value) } }) : null,
+    element("i", { class: "spent", style: { width: width(spent.value) } }),
+    budget ? element("i", { class: "budget", style: { left: width(budget) } }) : null);
+}
+
+function budgetLine(judged, budget) {
+  if (budget === null) {
+    // The budget is for all accounts together, so one account has none of its own.
+    const isElsewhere = FIGURES.scopes.some(([id, , , hasBudget]) => hasBudget
+      && FIGURES.kpis[chosenMonth()][id].some(([kpi, , goal]) => kpi === "total_cost" && goal !== null));
+    return element("p", { class: "quiet" }, say(isElsewhere ? "page.budget.elsewhere" : "page.budget.none"));
+  }
+  const [className, key] =
+    judged.isMet === true ? ["good", "page.budget.within"]
+    : judged.isMet === false ? ["bad", "page.budget.over"]
+    : ["unsure", "page.budget.too_few"];
+  return element("p", { class: className, id: "budget" }, say(key));
+}
+
+function showDefinitions() {
+  replaceContents("definitions", FIGURES.definitions.flatMap(([, title, description]) => [
+    element("dt", {}, title), element("dd", {}, description),
+  ]));
+}
