@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 
+from transforms.dates import parse_rfc2822
 from transforms.records import (
     Normalized,
     RecordShape,
@@ -12,7 +13,6 @@ from transforms.records import (
     as_series,
     blank_as_null,
     first_reason,
-    parse_rfc2822,
     split_rejects,
 )
 

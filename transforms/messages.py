@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from transforms.addresses import PhoneNumbers, countries, protect
 from transforms.bodies import describe_bodies
+from transforms.dates import parse_rfc2822
 from transforms.records import (
     EXTRA,
     Normalized,
@@ -20,7 +21,6 @@ from transforms.records import (
     first_reason,
     parse_decimal,
     parse_integer,
-    parse_rfc2822,
     split_rejects,
     unparsed,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -21,8 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
+from transforms.dates import parse_rfc2822
+
 EXTRA = "extra"
-_END_OF_MONTH = r"^\D*(29|30|31)\D.*\+0000$"
+_DECODER = json.JSONDecoder()
+_OBJECTS_BEFORE = 8  # nested ones that may stand between a record's begin and its identifier
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
     values = dict(zip(names, structs.flatten(), strict=True))
     columns = [values[name].cast(pa.string()) for name in shape.kept]
     unknown = [values[name] for name in set(names) - {*shape.kept, *shape.ignored}]
-    columns.append(_extra_column(content, unknown, len(structs), shape))
+    columns.append(_extra_column(content, unknown, values[shape.kept[0]], shape))
     return Page(
         pa.Table.from_arrays(columns, schema=shape.columns), table["next_page_uri"][0].as_py()
     )
@@ -212,17 +215,6 @@ def parse_integer(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(fits, values, None).cast(pa.int32())
 
 
-def parse_rfc2822(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """`Fri, 24 May 2019 17:44:46 +0000` to UTC instants; null where it is no such text."""
-    parsed = pc.strptime(
-        values, format="%a, %d %b %Y %H:%M:%S %z", unit="us", error_is_null=True
-    ).cast(pa.timestamp("us", tz="UTC"))
-    # 30 Feb would become 2 March: a day so high, and a date so low, cannot be.
-    may_roll_over = pc.fill_null(pc.less_equal(pc.day(parsed), 3), False)
-    rolled_over = pc.and_(may_roll_over, pc.match_substring_regex(values, _END_OF_MONTH))
-    return pc.if_else(rolled_over, None, parsed)
-
-
 def unparsed(raw: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pd.Series:
     """Where a text was given and nothing came of it."""
     given = pc.and_(pc.is_valid(raw), pc.not_equal(pc.fill_null(raw, ""), ""))
@@ -284,17 +276,54 @@ def _decode_page_by_record(content: bytes, shape: RecordShape) -> Page:
 
 
 def _extra_column(
-    content: bytes, unknown: Sequence[pa.Array], length: int, shape: RecordShape
+    content: bytes, unknown: Sequence[pa.Array], identifiers: pa.Array, shape: RecordShape
 ) -> pa.Array:
     """JSON of the unknown fields of the records that have any, from the page itself: what Arrow
     inferred of them may not be what was written."""
-    extras: list[str | None] = [None] * length
+    extras: list[str | None] = [None] * len(identifiers)
     if unknown:
-        records = load_json(content)[shape.list_key]
         has_extra = functools.reduce(pc.or_, (pc.is_valid(values) for values in unknown))
-        for position in np.flatnonzero(has_extra.to_numpy(zero_copy_only=False)):
-            extras[position] = next(iter(_extras([records[position]], shape)))
+        positions = np.flatnonzero(has_extra.to_numpy(zero_copy_only=False)).tolist()
+        for position, record in _records_at(content, positions, identifiers, shape):
+            extras[position] = next(iter(_extras([record], shape)))
     return pa.array(extras, pa.string())
+
+
+def _records_at(
+    content: bytes, positions: Sequence[int], identifiers: pa.Array, shape: RecordShape
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Some records of a page, with their positions.
+
+    Each is looked for by its identifier in the page's text: reading all of a page for the few
+    that have something unknown would take longer than all the rest of its decoding.
+    """
+    text = content.decode("utf-8")
+    found: list[tuple[int, dict[str, Any]]] = []
+    for position in positions:
+        record = _record_around(text, shape.kept[0], identifiers[position].as_py())
+        if record is None:
+            records = load_json(content)[shape.list_key]
+            yield from ((place, records[place]) for place in positions)
+            return
+        found.append((position, record))
+    yield from found
+
+
+def _record_around(text: str, name: str, identifier: str | None) -> dict[str, Any] | None:
+    """The JSON object that has this identifier under this name; None if it is not found."""
+    at = text.find(f'"{identifier}"')
+    start = at
+    for _ in range(_OBJECTS_BEFORE):
+        start = text.rfind("{", 0, max(start, 0))
+        if start < 0:
+            return None
+        try:
+            record, end = _DECODER.raw_decode(text, start)
+        except ValueError:
+            continue
+        if end > at and record.get(name) == identifier:
+            return dict(record)
+    return None
 
 
 def _extras(records: Iterable[dict[str, Any]], shape: RecordShape) -> Iterable[str | None]:

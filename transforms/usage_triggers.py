@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.dates import parse_rfc2822
 from transforms.records import (
     Normalized,
     RecordShape,
@@ -14,7 +15,6 @@ from transforms.records import (
     blank_as_null,
     first_reason,
     parse_decimal,
-    parse_rfc2822,
     split_rejects,
     unparsed,
 )

@@ -8,12 +8,12 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from transforms.dates import parse_rfc2822
 from transforms.messages import MESSAGE_RECORD
 from transforms.records import (
     decode_page,
     parse_decimal,
     parse_integer,
-    parse_rfc2822,
 )
 from transforms.tables import MONEY
 
@@ -123,3 +123,17 @@ def test_dates_follow_rfc_2822_whatever_their_offset() -> None:
         "2019-05-24T23:44:46+00:00",
         None,
     ]
+
+
+def test_unknown_fields_are_found_among_other_records_and_nested_objects() -> None:
+    records = [
+        {"sid": f"SM{i}", "body": f'says "SM{i + 1}" {{', "subresource_uris": {"media": f"/SM{i}"}}
+        for i in range(40)
+    ]
+    records[3]["tags"] = {"deep": {"ref": "SM7", "at": "2026-01-01T00:00:00Z"}}
+    records[7]["tags"] = [1, {"a": None}]
+    decoded = decode_page(page(*records), MESSAGE_RECORD)
+    extras = decoded.records["extra"].to_pylist()
+    assert extras[3] == '{"tags":{"deep":{"at":"2026-01-01T00:00:00Z","ref":"SM7"}}}'
+    assert extras[7] == '{"tags":[1,{"a":null}]}'
+    assert [place for place, extra in enumerate(extras) if extra] == [3, 7]
