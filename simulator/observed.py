@@ -13,15 +13,16 @@ from datetime import UTC, date, datetime
 from math import ceil
 
 from simulator.message import Message, MessageState
-from simulator.usage import Amounts, Bills
+from simulator.usage import Amounts, Bills, totals
 from simulator.world import DAY, World
 
 MESSAGES, UNSENT_MESSAGES, USAGE = "messages", "unsent_messages", "usage_records"
+ACCOUNTS = "accounts"
 
 
 @dataclass(frozen=True)
 class Read:
-    """A window that was read whole.
+    """A window that was asked for, as a rule read whole.
 
     Attributes:
         dataset: `messages`: those with date_sent in the window; `unsent_messages`: those without,
@@ -31,6 +32,9 @@ class Read:
         end: its end, exclusive.
         at: the instant at which the world was looked at.
         message_sids: messages that were asked for one by one, in place of a list.
+        outcome: what came of it, in the ledger's words; `ok` and `empty` ones were read whole.
+        record_count: how many records had come. Of usage that was not read whole they are the
+            first ones of its list, and known; of messages nothing is known then.
     """
 
     dataset: str
@@ -39,6 +43,13 @@ class Read:
     end: datetime
     at: datetime
     message_sids: frozenset[str] = frozenset()
+    outcome: str = "ok"
+    record_count: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it was read."""
+        return self.outcome in ("ok", "empty")
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class Known:
         seen_at: when that was, epoch seconds.
         read_at: when a window it belongs to was last read, epoch seconds; it may have vanished.
         bodies: all it was ever seen with; more than one when it was redacted.
+        was_scheduled: whether it was ever seen as scheduled.
     """
 
     message: Message
@@ -57,6 +69,7 @@ class Known:
     seen_at: int
     read_at: int
     bodies: frozenset[str]
+    was_scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,8 @@ class _Window:
     end: int
     at: int
     message_sids: frozenset[str]
+    is_whole: bool
+    record_count: int
 
     def holds(self, dataset: str, instant: int, sid: str) -> bool:
         return (
@@ -138,37 +153,82 @@ def last_shown(world: World, message: Message, at: datetime) -> MessageState | N
 
 
 def known_usage(world: World, reads: Sequence[Read]) -> dict[tuple[int, date], KnownDay]:
-    """Usage by account number and GMT day, as it was shown when the day was last read."""
-    days: dict[tuple[int, date], int] = {}
-    for account, windows in enumerate(_newest_first(world, reads, (USAGE,))):
-        for window in windows:
-            for day in range(-(-window.start // DAY), -(-window.end // DAY)):
-                days.setdefault((account, _date(day)), window.at)
-    by_instant: dict[int, list[tuple[int, date]]] = defaultdict(list)
-    for key, at in days.items():
-        by_instant[at].append(key)
-    known = {}
+    """Usage by account number and GMT day, each category as it was when it was last read."""
     bills = Bills(world)
+    looks: dict[tuple[int, date], list[_Look]] = defaultdict(list)
+    for account, windows in enumerate(_newest_first(world, reads, (USAGE,), only_whole=False)):
+        for window in windows:
+            for day, names in _read_of_usage(window, account, bills):
+                looks[account, day].append(_Look(window.at, names))
+    by_instant: dict[int, list[tuple[int, date]]] = defaultdict(list)
+    for key, of_day in looks.items():
+        for look in _up_to_a_whole_one(of_day):
+            by_instant[look.at].append(key)
+    seen: dict[tuple[int, date], dict[int, dict[str, Amounts]]] = defaultdict(dict)
     for at, keys in by_instant.items():
         ledger = bills.as_of(at)
         for key in keys:
-            known[key] = KnownDay(at, ledger.get(key, {}))
-    return known
+            seen[key][at] = ledger.get(key, {})
+    return {key: _known_day(of_day, seen[key]) for key, of_day in looks.items()}
 
 
 @dataclass(frozen=True)
 class KnownDay:
-    """Usage of a day by category, and when it was last read, epoch seconds."""
+    """Usage of a day by category, and when all of it was last read, epoch seconds; None: never."""
 
-    read_at: int
+    read_at: int | None
     categories: dict[str, Amounts]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """When a day's usage was read, and which categories: None stands for all."""
+
+    at: int
+    names: frozenset[str] | None
+
+
+def _read_of_usage(
+    window: _Window, account: int, bills: Bills
+) -> Iterator[tuple[date, frozenset[str] | None]]:
+    """The days of a window that were read, and of each the categories; None stands for all."""
+    days = [_date(day) for day in range(-(-window.start // DAY), -(-window.end // DAY))]
+    if window.is_whole:
+        yield from ((day, None) for day in days)
+        return
+    left = window.record_count
+    ledger = bills.as_of(window.at) if left else {}
+    for day in reversed(days):  # as Twilio lists them, each with its categories by name
+        if left <= 0:
+            return
+        names = [*totals(ledger, [account], day, day)]
+        yield day, frozenset(names[:left])
+        left -= len(names)
+
+
+def _up_to_a_whole_one(looks: Sequence[_Look]) -> Iterator[_Look]:
+    """Of the readings of a day, newest first, those that still say something."""
+    for look in looks:
+        yield look
+        if look.names is None:
+            return
+
+
+def _known_day(looks: Sequence[_Look], seen: dict[int, dict[str, Amounts]]) -> KnownDay:
+    categories: dict[str, Amounts] = {}
+    for look in _up_to_a_whole_one(looks):
+        names = {*seen[look.at], "totalprice"} if look.names is None else look.names
+        for name in names:
+            categories.setdefault(name, seen[look.at].get(name, Amounts()))
+    read_at = next((look.at for look in looks if look.names is None), None)
+    return KnownDay(read_at, categories)
 
 
 def unbroken(reads: Iterable[Read], dataset: str) -> dict[str, list[tuple[datetime, datetime]]]:
     """The stretches of time read of each account: windows that touch or overlap are one."""
     by_account: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
     for read in sorted(reads, key=lambda read: read.start):
-        if read.dataset != dataset or read.message_sids:
+        if read.dataset != dataset or read.message_sids or not read.is_whole:
             continue
         stretches = by_account[read.account_sid]
         if stretches and read.start <= stretches[-1][1]:
@@ -179,18 +239,26 @@ def unbroken(reads: Iterable[Read], dataset: str) -> dict[str, list[tuple[dateti
 
 
 def _newest_first(
-    world: World, reads: Iterable[Read], datasets: tuple[str, ...]
+    world: World, reads: Iterable[Read], datasets: tuple[str, ...], *, only_whole: bool = True
 ) -> list[list[_Window]]:
     """The windows of each account."""
     numbers = {account.sid: i for i, account in enumerate(world.accounts)}
     windows: list[list[_Window]] = [[] for _ in world.accounts]
     for read in reads:
-        if read.dataset in datasets:
+        if read.dataset in datasets and (read.is_whole or not only_whole):
             # Instants of the world are whole seconds.
             start, end = ceil(read.start.timestamp()), ceil(read.end.timestamp())
             at = int(read.at.timestamp())
             windows[numbers[read.account_sid]].append(
-                _Window(read.dataset, start, end, at, read.message_sids)
+                _Window(
+                    read.dataset,
+                    start,
+                    end,
+                    at,
+                    read.message_sids,
+                    read.is_whole,
+                    read.record_count,
+                )
             )
     for of_account in windows:
         of_account.sort(key=lambda window: -window.at)
@@ -210,7 +278,11 @@ def _known(message: Message, windows: Sequence[_Window]) -> Known | None:
     bodies = {state.body}
     if message.redacted is not None:
         bodies |= {message.state_at(w.at).body for w in windows if w.shows(message)}
-    return Known(message, state, seen.at, read_at, frozenset(bodies))
+    was_scheduled = any(status == "scheduled" for _, status in message.steps) and any(
+        window.shows(message) and message.state_at(window.at).status == "scheduled"
+        for window in windows
+    )
+    return Known(message, state, seen.at, read_at, frozenset(bodies), was_scheduled)
 
 
 def _date(day: int) -> date:

@@ -21,10 +21,11 @@ from simulator.observed import (
     known_usage,
     last_shown,
     reads_of_all,
+    unbroken,
     visible_sids,
 )
 from simulator.truth import expected_messages, expected_reports
-from simulator.usage import daily_usage, totals
+from simulator.usage import Amounts, daily_usage, totals
 from simulator.view import View
 from simulator.world import World, WorldConfig
 from tests.simulator.test_truth import START, at, message, small_world
@@ -185,6 +186,63 @@ def test_usage_is_known_as_of_its_last_reading() -> None:
     again = Read(USAGE, sid, october[0] + timedelta(days=1), october[1], late)
     assert settled(Read(USAGE, sid, *october, early), again) == {False}
     assert settled(again) == {False}
+
+
+def test_what_came_of_usage_before_it_broke_off_is_known() -> None:
+    world = World(WorldConfig.lively(messages=3_000, days=12, seed=3, until=UNTIL))
+    sid = world.main.sid
+    start, early, late = (datetime(2026, 11, day, tzinfo=UTC) for day in (2, 5, 6))
+    whole = Read(USAGE, sid, start, early, early)
+    listed = [
+        (record["start_date"], record["category"])
+        for record in map(
+            orjson.loads,
+            View(world, int(late.timestamp())).usage_records(
+                sid, with_subaccounts=False,
+                spans=[(date(2026, 11, day),) * 2 for day in (5, 4, 3, 2)], resource="/Daily",
+                category=None,
+            ),
+        )
+    ]  # fmt: skip
+    count = len(listed) * 5 // 12  # in the middle of the second day
+    broken = Read(USAGE, sid, start, late, late, outcome="failed", record_count=count)
+    alone = known_usage(world, [broken])
+    assert {(f"{day}", name) for (_, day), known in alone.items() for name in known.categories} == {
+        *listed[:count]
+    }
+    assert {known.read_at for known in alone.values()} == {None}
+    # Each category as it was last seen; the day was read whole only before.
+    both = known_usage(world, [broken, whole])
+    before, now = (daily_usage(world, int(at.timestamp())) for at in (early, late))
+    fourth = date(2026, 11, 4)
+    seen_again = {name for day, name in listed[:count] if day == f"{fourth}"}
+    assert 0 < len(seen_again) < len([name for day, name in listed if day == f"{fourth}"])
+    for name, entry in both[0, fourth].categories.items():
+        newest = now if name in seen_again else before
+        assert entry == newest[0, fourth].get(name, Amounts()), name
+    assert both[0, fourth].read_at == int(early.timestamp())
+    assert before[0, fourth] != now[0, fourth]
+    assert known_usage(world, [replace(broken, record_count=0)]) == {}
+
+
+def test_what_was_refused_is_not_known() -> None:
+    world = small_world(message("SM1", at(1, 10)))
+    refused = Read(MESSAGES, world.main.sid, START, HOURS[12], HOURS[12], outcome="denied")
+    assert expected_messages(world, HOURS[12], START, reads=[refused]) == {}
+    assert unbroken([refused], MESSAGES) == {}
+    read = replace(refused, outcome="empty")
+    assert unbroken([read], MESSAGES) == {world.main.sid: [(START, HOURS[12])]}
+
+
+def test_a_message_was_scheduled_when_it_was_seen_so() -> None:
+    world = small_world(
+        message("SM1", at(1, 10), sent=at(1, 15),
+                steps=((at(1, 10), "scheduled"), (at(1, 15), "sent")))
+    )  # fmt: skip
+    for hours, was_scheduled in [((11, 16), True), ((16,), False), ((11,), True)]:
+        reads = reads_of_all(world, [HOURS[hour] for hour in hours], START)
+        (known,) = known_messages(world, reads)
+        assert known.was_scheduled is was_scheduled
 
 
 @pytest.mark.parametrize("seed", [1, 2])
