@@ -14,7 +14,8 @@ _DIGITS = np.array([5, 6, 12, 13, 14, 15, 17, 18, 20, 21, 23, 24])
 _FIXED = np.array([3, 4, 7, 11, 16, 19, 22, 25, 26, 27, 28, 29, 30])
 _WEEKDAYS = "Mon Tue Wed Thu Fri Sat Sun"
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
-_OFFSET = r"[+-](0\d|1[0-4])[0-5]\d$"
+# strptime itself would take more: no year of four digits, an offset of 30 hours.
+_FORM = r"^[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} \d{2}:\d{2}:\d{2} [+-](0\d|1[0-4])[0-5]\d$"
 _END_OF_MONTH = r"^\D*(29|30|31)\D.*\+0000$"
 
 
@@ -82,5 +83,5 @@ def _read_any_form(texts: pa.StringArray) -> pa.Array:
     # 30 Feb would become 2 March: a day so high, and a date so low, cannot be.
     may_roll_over = pc.fill_null(pc.less_equal(pc.day(parsed), 3), False)
     rolled_over = pc.and_(may_roll_over, pc.match_substring_regex(texts, _END_OF_MONTH))
-    is_offset = pc.match_substring_regex(texts, _OFFSET)
-    return pc.if_else(pc.or_(rolled_over, pc.invert(is_offset)), None, parsed)
+    is_form = pc.match_substring_regex(texts, _FORM)
+    return pc.if_else(pc.or_(rolled_over, pc.invert(is_form)), None, parsed)
