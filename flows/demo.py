@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -134,8 +135,8 @@ def _cell(value: Any) -> str:
 def _is_same(found: str | None, wanted: str) -> bool:
     if found == wanted:
         return True
-    try:  # doubles may be written with another number of digits
-        return float(found or "") == float(wanted)
+    try:  # doubles may be written with another number of digits, averages rounded otherwise
+        return math.isclose(float(found or ""), float(wanted), rel_tol=1e-6)
     except ValueError:
         return False
 

@@ -175,7 +175,9 @@ scoped_periods as (
     select
         settled_periods.*,
         account_scopes.scope,
-        coalesce(account_scopes.created_at >= settled_periods.ends_at, false) as is_before_account
+        account_scopes.is_all
+        and coalesce(account_scopes.created_at >= settled_periods.ends_at, false)
+            as is_before_account
     from settled_periods
     inner join account_scopes
         on settled_periods.account_sid = account_scopes.account_sid
