@@ -46,14 +46,13 @@ function number(value, decimals = 0) {
 }
 
 // A rate; what is not quite all is never shown as all, nor what is not quite nothing as nothing.
-function percent(value) {
+function percent(value, decimals = 1) {
   if (value === null || value === undefined) return NO_VALUE;
-  const isNearEnd = (value < 0.001 && value > 0) || (value > 0.999 && value < 1);
-  const options = { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 };
-  if (isNearEnd) Object.assign(options, {
-    maximumFractionDigits: 4, roundingMode: value < 0.5 ? "ceil" : "floor",
-  });
-  return formatter("NumberFormat", options).format(value);
+  const format = formatter("NumberFormat",
+    { style: "percent", minimumFractionDigits: decimals, maximumFractionDigits: 1 });
+  if (value > 0 && value < 0.001) return `<${format.format(0.001)}`;
+  if (value > 0.999 && value < 1) return `>${format.format(0.999)}`;
+  return format.format(value);
 }
 
 function money(value, currency, isPerPiece = false) {
@@ -89,7 +88,7 @@ function weekday(day, form = "short") {
 }
 
 function month(name, form = "long") {
-  return capital(date(`${name}-01`, { month: form, year: "numeric" }));
+  return date(`${name}-01`, { month: form, year: "numeric" });
 }
 
 function instant(moment) {
@@ -109,7 +108,8 @@ function dayAfter(day, count) {
 // Text that is compressed to keep the page small.
 async function unpack(id) {
   const packed = atob(document.getElementById(id).textContent);
-  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(packed.length);
+  for (let index = 0; index < packed.length; index++) bytes[index] = packed.charCodeAt(index);
   const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(unpacked).text();
 }

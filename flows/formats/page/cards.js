@@ -12,6 +12,10 @@ function figure(kpi, value) {
   return byUnit(value, unit, chosenScope().currency, PER_PIECE.includes(kpi));
 }
 
+function goalFigure(kpi, goal) {
+  return definitionOf(kpi).unit === "share" ? percent(goal, 0) : figure(kpi, goal);
+}
+
 function shown(kpi, found) {
   const isProvisional = found.value !== null && !found.isSettled;
   return element("span", {
@@ -29,17 +33,18 @@ function sampleOf(kpi, found) {
 function goalLine(kpi, found) {
   if (found.goal === null) return null;
   const goal = say("page.goal", {
-    goal: `${COMPARISONS[found.comparison] ?? found.comparison} ${figure(kpi, found.goal)}`,
+    goal: `${COMPARISONS[found.comparison] ?? found.comparison}\u00a0${goalFigure(kpi, found.goal)}`,
   });
   const [mark, className, state] =
-    found.isMet === true ? ["✓", "good", say("sheet.goal.met")]
-    : found.isMet === false ? ["✕", "bad", say("sheet.goal.missed")]
-    : ["?", "unsure", say(found.value === null ? "sheet.goal.no_data" : "sheet.goal.too_few")];
+    found.isMet === true ? ["✓", "good", say("page.goal.met")]
+    : found.isMet === false ? ["✕", "bad", say("page.goal.missed")]
+    : found.value === null ? [NO_VALUE, "quiet", say("sheet.goal.no_data")]
+    : ["?", "unsure", say("page.goal.too_few")];
   return element("div", { class: className },
-    element("span", { class: "met-mark", "aria-hidden": "true" }, `${mark} `), `${state} · ${goal}`);
+    element("span", { class: "mark", "aria-hidden": "true" }, `${mark} `), `${goal}: ${state}`);
 }
 
-function trendLine(kpi, found) {
+function trendLine(kpi, found, key = "page.before") {
   if (found.previous === null || found.value === null) return null;
   const { unit, direction } = definitionOf(kpi);
   const before = figure(kpi, found.previous);
@@ -51,7 +56,7 @@ function trendLine(kpi, found) {
     : ` ${percent(Math.abs(found.change))}`;
   return element("div", {},
     element("span", { class: className }, arrow + change),
-    element("span", { class: "quiet" }, ` ${say("page.before", { value: before })}`));
+    element("span", { class: "quiet" }, ` ${say(key, { value: before })}`));
 }
 
 // A line without axes: how the KPI moved day by day in the period.
@@ -94,11 +99,11 @@ function card([kpi], found) {
   const isProvisional = found.value !== null && !found.isSettled;
   return element("li", { class: `card${state}`, "data-kpi": kpi },
     element("h3", { title: description }, title),
-    element("div", { class: "value" }, shown(kpi, found)),
+    element("div", { class: "value" }, shown(kpi, found),
+      isProvisional ? element("small", { class: "unsure" }, say("page.provisional")) : null),
     element("div", { class: "facts" },
       goalLine(kpi, found), trendLine(kpi, found),
-      element("div", { class: "quiet" }, sample, sample && isProvisional ? " · " : null,
-        isProvisional ? element("span", { class: "unsure" }, say("page.provisional")) : null)),
+      sample ? element("div", { class: "quiet" }, sample) : null),
     sparkline(kpi, found.goal));
 }
 
@@ -128,25 +133,24 @@ function showMonth() {
   const isRunning = forecast && forecast.denominator !== null;
   const budget = forecast?.goal ?? spent.goal;
   const judged = isRunning ? forecast : spent;
-  const amount = (label, kpi, found, note) => [
+  const amount = (name, label, kpi, found, note) => element("div", {},
     element("dt", {}, label),
-    element("dd", { "data-amount": kpi }, shown(kpi, found), note ? element("small", {}, note) : null),
-  ];
+    element("dd", { "data-amount": name }, shown(kpi, found), note ? element("small", {}, note) : null));
   const amounts = element("dl", { class: "amounts" },
-    amount(say(isRunning ? "page.spent_so_far" : "page.spent"), "total_cost", spent,
+    amount("spent", say(isRunning ? "page.spent_so_far" : "page.spent"), "total_cost", spent,
       spent.isSettled ? null : say("page.provisional")),
-    isRunning ? amount(say("page.forecast"), "forecast_cost", forecast,
+    isRunning ? amount("forecast", say("page.forecast"), "forecast_cost", forecast,
       forecast.value === null ? null : say("page.sample.days", { count: number(forecast.denominator) }))
       : null,
-    budget === null ? null : amount(say("page.budget"), "total_cost",
+    budget === null ? null : amount("budget", say("page.budget"), "total_cost",
       { value: budget, isSettled: true }, null));
   replaceContents("month", amounts, gauge(spent, isRunning ? forecast : null, budget),
     budgetLine(judged, budget), monthTrend(judged === forecast ? "forecast_cost" : "total_cost", judged));
 }
 
 function monthTrend(kpi, found) {
-  const line = trendLine(kpi, found);
-  line?.classList.add("quiet");
+  const line = trendLine(kpi, found, "page.month.before");
+  line?.classList.add("small");
   return line;
 }
 

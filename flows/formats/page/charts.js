@@ -1,7 +1,6 @@
 // The charts, drawn with Plotly, each with its figures as a table below it.
 const FEW = () => definitionOf("delivery_rate").minimumSample || 1;
 const WEEK = Array.from({ length: 7 }, (_, index) => `2024-01-0${index + 1}`);  // Monday to Sunday
-const PATTERNS = ["", "/", ".", "x"];
 let direction = "outbound";
 
 function color(name) {
@@ -9,10 +8,22 @@ function color(name) {
 }
 
 function seriesLook(index) {
-  return {
-    color: color(`series-${(index % 8) + 1}`),
-    pattern: PATTERNS[Math.floor(index / 8) % PATTERNS.length],
-  };
+  const isHatched = index >= 8;
+  return { color: color(`series-${(index % 8) + 1}`), pattern: isHatched ? "/" : "", isHatched };
+}
+
+// A channel keeps its colour, whatever else there is.
+function channelLook(channel) {
+  const known = new Set(Object.values(FIGURES.days.series)
+    .flatMap(({ channels }) => channels.map(([, name]) => name)));
+  return seriesLook([...known].sort().indexOf(channel));
+}
+
+function legendOf(entries) {
+  return element("ul", { class: "legend" }, entries.map(({ name, color: tone, isHatched, isLine }) =>
+    element("li", {},
+      element("i", { class: isHatched ? "hatched" : isLine ? "line" : null, style: { color: tone } }),
+      element("span", {}, name))));
 }
 
 // Plotly reads a few tags in texts; a text of the data must not be taken for one.
@@ -42,20 +53,26 @@ function registerLanguage() {
 function layoutOf(settings) {
   const ink = color("ink"), quiet = color("quiet"), line = color("line");
   const axis = { gridcolor: line, linecolor: line, zeroline: false, tickfont: { color: quiet },
-    automargin: true, fixedrange: true };
+    automargin: true, fixedrange: true, ticks: "" };
   const { xaxis, yaxis, ...rest } = settings;
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: ink, size: 12, family: getComputedStyle(document.body).fontFamily },
     margin: { l: 8, r: 8, t: 8, b: 8 },
     hoverlabel: { bgcolor: color("panel"), bordercolor: quiet, font: { color: ink }, align: "left" },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { color: ink } },
+    showlegend: false,
     hovermode: "closest", dragmode: false, bargap: 0.18,
     separators: LANGUAGE === "es" ? ",." : ".,",
     ...rest,
     xaxis: { ...axis, showgrid: false, ...xaxis },
     yaxis: { ...axis, ...yaxis },
   };
+}
+
+// Few messages are whole ones: no ticks between them.
+function countTicks(most) {
+  return most <= 5 ? { tickmode: "linear", tick0: 0, dtick: 1, tickformat: "d" }
+    : { tickmode: "auto", nticks: 6, tickformat: ",~r" };
 }
 
 function dayAxis(start, end) {
@@ -97,6 +114,7 @@ function deliveryChart() {
     isFew(index) ? say("page.few") : null, settled[index].value ? null : say("page.provisional"),
   ].filter(Boolean).map(plain).join("<br>"));
   const days = rates.map(({ day }) => day);
+  const isLong = days.length > 120;
   const most = Math.max(...attempted.map(({ value }) => value ?? 0));
   return {
     label: say("page.delivery"),
@@ -107,26 +125,34 @@ function deliveryChart() {
       { type: "scatter", mode: "lines+markers", name: say("column.delivery_rate"), x: days,
         y: rates.map(({ value }) => value), connectgaps: false, hovertext: notes,
         hovertemplate: "%{hovertext}<extra></extra>",
-        line: { color: line, width: 2 },
+        line: { color: line, width: isLong ? 1 : 2 },
         marker: {
-          size: days.length > 120 ? 4 : 7, line: { width: 1.5, color: line },
+          size: isLong ? 3 : 7, line: { width: isLong ? 0.5 : 1.5, color: line },
           color: rates.map((_, index) => isFew(index) ? quiet : settled[index].value ? line : panel),
-          symbol: rates.map((_, index) => isFew(index) ? "x-thin-open" : "circle"),
+          symbol: rates.map((_, index) => isFew(index) && !isLong ? "x-thin-open" : "circle"),
         } },
     ],
     layout: {
       xaxis: dayAxis(start, end),
       yaxis: { range: [bottom, 1 + (1 - bottom) * 0.04], tickformat: ".0%", nticks: 6 },
-      yaxis2: { overlaying: "y", side: "right", tickmode: "auto", showgrid: false, fixedrange: true, automargin: true,
-        tickfont: { color: quiet }, zeroline: false, range: [0, most * 2.6 || 1], nticks: 4,
-        tickformat: most < 5 ? ",d" : ",~r" },
+      yaxis2: { overlaying: "y", side: "right", showgrid: false, fixedrange: true, automargin: true,
+        tickfont: { color: quiet }, zeroline: false, range: [0, most * 2.6 || 1],
+        ...countTicks(most * 2.6) },
       shapes: goal === null ? [] : [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: goal, y1: goal,
         line: { color: color("good"), width: 1.5, dash: "dash" } }],
       annotations: goal === null ? [] : [{ xref: "paper", x: 0, y: goal, xanchor: "left",
-        yanchor: "top", showarrow: false, font: { color: color("good"), size: 11 },
-        text: plain(say("page.goal", { goal: figure("delivery_rate", goal) })) }],
+        yanchor: "top", showarrow: false, bgcolor: panel, borderpad: 1, font: { color: color("good"), size: 11 },
+        text: plain(say("page.goal", { goal: goalFigure("delivery_rate", goal) })) }],
     },
-    legend: [say("page.mark.provisional"), say("page.mark.few", { count: FEW() })],
+    legend: [
+      { name: say("column.delivery_rate"), color: line, isLine: true },
+      { name: say("column.attempted_count"), color: color("bar") },
+    ],
+    notes: [
+      settled.some(({ value }) => value === false) ? `○ ${say("page.mark.provisional")}` : null,
+      attempted.some(({ value }, index) => value && isFew(index))
+        ? `${isLong ? "●" : "✕"} ${say("page.mark.few", { count: FEW() })}` : null,
+    ],
     table: {
       headings: ["column.message_date", "#column.attempted_count", "#column.delivered_count",
         "#column.delivery_rate", "column.state"],
@@ -179,9 +205,12 @@ function volumeChart() {
   const [start, end] = knownDays(period.start, period.end, FIGURES.run.localToday);
   const settled = daily(chosenSeries().isSettled, start, end);
   const series = chosenSeries().channels.filter(([way]) => way === direction)
-    .map(([, channel, values], index) => ({ channel, days: daily(values, start, end), ...seriesLook(index) }))
+    .map(([, channel, values], ) => ({ channel, days: daily(values, start, end), ...channelLook(channel) }))
     .filter(({ days }) => days.some(({ value }) => value));
   if (!series.length) return null;
+  // How high the axis gets: the highest pile.
+  const most = Math.max(...series[0].days.map((_, index) =>
+    series.reduce((pile, { days }) => pile + (days[index].value ?? 0), 0)));
   return {
     label: `${say("page.volume")}, ${wordFor("direction", direction)}`,
     data: series.map(({ channel, days, color: tone, pattern }) => ({
@@ -195,8 +224,10 @@ function volumeChart() {
       ].filter(Boolean).map(plain).join("<br>")),
       hovertemplate: "%{hovertext}<extra></extra>",
     })),
-    layout: { barmode: "stack", showlegend: true, xaxis: dayAxis(start, end),
-      yaxis: { tickformat: ",~r", nticks: 6, rangemode: "tozero" } },
+    layout: { barmode: "stack", xaxis: dayAxis(start, end),
+      yaxis: { ...countTicks(most), rangemode: "tozero" } },
+    legend: series.map(({ channel, ...look }) => ({ name: wordFor("channel", channel), ...look })),
+    notes: [settled.some(({ value }) => value === false) ? say("page.mark.pale") : null],
     table: {
       headings: ["column.message_date", ...series.map(({ channel }) => `#=${wordFor("channel", channel)}`)],
       rows: series[0].days.map(({ day }, index) =>
@@ -236,7 +267,7 @@ function hoursChart() {
       xaxis: { tickvals: [0, 6, 12, 18, 23], ticktext: ["0 h", "6 h", "12 h", "18 h", "23 h"], tickangle: 0 },
       yaxis: { autorange: "reversed", showgrid: false },
     },
-    legend: [`· ${say("page.mark.few_cell", { count: FEW() })}`],
+    notes: [`· ${say("page.mark.few", { count: FEW() })}`],
     table: {
       headings: ["column.message_hour", ...WEEK.map((day) => `#=${capital(weekday(day, "short"))}`)],
       rows: Array.from({ length: 24 }, (_, hour) => [`${hour}:00`,
@@ -272,20 +303,22 @@ function costsChart() {
         y: months.map((name) => cost[category][name] ?? null),
         marker: { color: tone, pattern: { shape: pattern },
           opacity: months.map((name) => isSettled(name) ? 1 : 0.6) },
-        hovertext: months.map((name) => [month(name), FIGURES.categoryTitles[category] ?? category,
+        hovertext: months.map((name) => [capital(month(name)), FIGURES.categoryTitles[category] ?? category,
           money(cost[category][name], currency), isSettled(name) ? null : say("page.provisional"),
         ].filter(Boolean).map(plain).join("<br>")),
         hovertemplate: "%{hovertext}<extra></extra>",
       };
     }),
     layout: {
-      barmode: "relative", showlegend: true, bargap: months.length < 4 ? 0.6 : 0.25,
+      barmode: "relative", bargap: months.length < 4 ? 0.6 : 0.25,
       xaxis: { type: "category", tickvals: months, ticktext: months.map(label), tickangle: 0 },
       yaxis: { tickformat: ",~r", nticks: 6 },
     },
-    legend: months.some((name) => !isSettled(name)) ? [`* ${say("page.provisional.about")}`] : [],
+    legend: categories.map((category, index) =>
+      ({ name: FIGURES.categoryTitles[category] ?? category, ...seriesLook(index) })),
+    notes: [months.some((name) => !isSettled(name)) ? `* ${say("page.provisional.about")}` : null],
     table: {
-      headings: ["column.cost_category", ...months.map((name) => `#=${month(name, "short")}`)],
+      headings: ["column.cost_category", ...months.map((name) => `#=${capital(month(name, "short"))}`)],
       rows: [...categories.map((category) => [FIGURES.categoryTitles[category] ?? category,
         ...months.map((name) => money(cost[category][name], currency))]),
       [say("page.total"), ...months.map((name) => money(kpisOf(name).total_cost?.value, currency))]],
@@ -303,14 +336,15 @@ function partsOf(name) {
   const holder = document.querySelector(`[data-chart="${name}"]`);
   if (!holder.children.length) {
     holder.append(
+      element("div", {}),
       element("div", { class: "plot", role: "img" }),
       element("p", { class: "empty", hidden: true }, say("page.no_figures")),
       element("p", { class: "quiet" }),
       element("details", {}, element("summary", {}, say("page.as_table")), element("div", {})));
     holder.querySelector("details").addEventListener("toggle", () => fillTable(name));
   }
-  const [plot, empty, legend, details] = holder.children;
-  return { plot, empty, legend, details };
+  const [legend, plot, empty, notes, details] = holder.children;
+  return { legend, plot, empty, notes, details };
 }
 
 const tables = {};
@@ -322,13 +356,14 @@ function fillTable(name) {
 }
 
 function drawChart(name) {
-  const { plot, empty, legend, details } = partsOf(name);
+  const { legend, plot, empty, notes, details } = partsOf(name);
   const chart = CHARTS[name]();
   empty.hidden = Boolean(chart);
-  plot.hidden = details.hidden = legend.hidden = !chart;
+  plot.hidden = details.hidden = legend.hidden = notes.hidden = !chart;
   if (!chart) { if (plot.data) Plotly.purge(plot); return null; }
   plot.setAttribute("aria-label", `${chart.label}. ${say("page.as_table.hint")}`);
-  legend.textContent = (chart.legend ?? []).join(" · ");
+  legend.replaceChildren(...(chart.legend ? [legendOf(chart.legend)] : []));
+  notes.textContent = (chart.notes ?? []).filter(Boolean).join(" · ");
   tables[name] = { ...chart.table, label: chart.label };
   fillTable(name);
   return Plotly.react(plot, chart.data, layoutOf(chart.layout), OPTIONS);

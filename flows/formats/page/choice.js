@@ -57,11 +57,17 @@ function chosenMonth() {
 }
 
 function periodName(name) {
-  return /^\d{4}-\d{2}$/.test(name) ? month(name) : say(`page.period.${name}`);
+  return /^\d{4}-\d{2}$/.test(name) ? capital(month(name)) : say(`page.period.${name}`);
+}
+
+// One account alone needs no choice: all of them is the same.
+function isOnlyAccount() {
+  return FIGURES.scopes.length === 2;
 }
 
 function scopeName(id, name, isAll) {
   if (!isAll) return name || id;
+  if (isOnlyAccount()) return FIGURES.scopes[1][5] || FIGURES.scopes[1][0];
   const currency = id.split(" ")[1];
   return say("page.all_accounts") + (currency ? ` (${currency})` : "");
 }

@@ -47,11 +47,10 @@ function showHead() {
   document.getElementById("run").textContent = id ? `${say("sheet.run")} ${id}` : "";
   addOptions(document.getElementById("period"),
     FIGURES.periods.map(([name]) => [name, periodName(name)]));
-  // One account alone needs no choice: all of them is the same.
-  const scopes = FIGURES.scopes.length === 2 ? FIGURES.scopes.slice(0, 1) : FIGURES.scopes;
-  addOptions(document.getElementById("account"), scopes.map(([id, , isAll, , , name]) =>
-    [id, scopes.length === 1 ? accountName(FIGURES.accounts[0]?.[0]) : scopeName(id, name, isAll)]));
-  document.getElementById("account").disabled = scopes.length < 2;
+  const scopes = isOnlyAccount() ? FIGURES.scopes.slice(0, 1) : FIGURES.scopes;
+  addOptions(document.getElementById("account"),
+    scopes.map(([id, , isAll, , , name]) => [id, scopeName(id, name, isAll)]));
+  document.getElementById("account").disabled = isOnlyAccount();
 }
 
 function choose() {
@@ -120,11 +119,14 @@ async function start() {
   }
   readAddress();
   show();
+  performance.mark("figures shown");
   // The library runs like any script: only with the text whose hash the page's policy names.
   const library = await unpack("library");
   document.head.append(element("script", {}, library));
   registerLanguage();
+  performance.mark("library ready");
   await drawCharts();
+  performance.mark("charts drawn");
   document.addEventListener("themechange", () => { showTheme(); drawCharts(); });
   addEventListener("beforeprint", toPaper);
   addEventListener("afterprint", toScreen);

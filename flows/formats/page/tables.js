@@ -20,6 +20,23 @@ function table(caption, headings, rows, className) {
           { scope: index ? null : "row", class: isNumber[index] ? "count" : null }, cell)))))));
 }
 
+// The first rows of a long table, and a button for the rest.
+function longTable(id, caption, headings, rows, count, className) {
+  const whole = () => replaceContents(id, table(caption, headings, rows, className));
+  if (rows.length <= count + 2) { whole(); return; }
+  const button = element("button", { type: "button", class: "more" },
+    say("page.show_all", { count: number(rows.length) }));
+  button.addEventListener("click", () => {
+    whole();
+    document.querySelector(`#${id} .scroll`).focus();
+  });
+  replaceContents(id, table(caption, headings, rows.slice(0, count), className), button);
+}
+
+function dayCell(text) {
+  return element("td", { class: "day" }, text);
+}
+
 function shareCell(share) {
   const width = `${Math.max(0, Math.min(100, (share ?? 0) * 100))}%`;
   return element("td", { class: "count share" }, percent(share),
@@ -110,13 +127,13 @@ function showErrors() {
     replaceContents("errors", element("p", { class: "empty" }, say("page.errors.none")));
     return;
   }
-  replaceContents("errors", table(say("page.errors"), [
+  longTable("errors", say("page.errors"), [
     "column.error_code", "column.title", "#column.message_count", "#column.failed_count",
     "#column.share_of_attempted", "#column.message_cost", "page.last_day",
   ], rows.map(([code, messages, failed, share, cost, last]) => [
     errorName(code), errorMeaning(code), number(messages), number(failed), shareCell(share),
-    money(cost, currency), date(last, { day: "numeric", month: "short", year: "numeric" }),
-  ]), "errors"));
+    money(cost, currency), dayCell(date(last)),
+  ]), 8, "errors");
 }
 
 function showCategories() {
@@ -143,15 +160,15 @@ function showRecipients() {
     replaceContents("recipients", element("p", { class: "empty" }, say("page.no_figures")));
     return;
   }
-  replaceContents("recipients", table(say("page.recipients"), [
+  longTable("recipients", say("page.recipients"), [
     "#column.recipient_rank", "column.recipient", "column.country", "#column.message_count",
     "#column.delivered_count", "#column.failed_count", "#column.reply_count", "#column.message_cost",
     "page.last_message",
   ], rows.map(([rank, recipient, country, messages, delivered, failed, cost, replies, last]) => [
     number(rank), recipient, country ? FIGURES.countries[country] ?? country : NO_VALUE,
     number(messages), number(delivered), number(failed), number(replies), money(cost, currency),
-    instant(last),
-  ])));
+    dayCell(instant(last)),
+  ]), 10);
 }
 
 const STATES = {
@@ -175,7 +192,7 @@ function strip(group, days) {
 }
 
 function groupName(group) {
-  return TEXTS[`value.channel_group.${group}`] ?? wordFor("channel", group);
+  return capital(TEXTS[`value.channel_group.${group}`] ?? wordFor("channel", group));
 }
 
 function showCompleteness() {
