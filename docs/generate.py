@@ -1,7 +1,8 @@
-"""`make docs`: the data dictionary from the code, and the README's picture from a real run."""
+"""`make docs`: dictionary and definitions from the code, the README's picture from a real run."""
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.settings import SQL_FOLDER
+from flows.texts import LANGUAGES, Texts
 from transforms.tables import TABLES
 
 HERE = Path(__file__).resolve().parent
@@ -61,6 +63,70 @@ def _columns(columns: Any) -> list[str]:
     ]
 
 
+def definitions(language: str) -> str:
+    """What figures, states, costs and error codes mean, for a manager."""
+    texts = Texts(language)
+
+    def say(key: str) -> str:
+        return texts.say(f"definitions.{key}")
+
+    def told(row: dict[str, str], column: str) -> str:
+        return row[f"{column}_{language}"]
+
+    def yes(row: dict[str, str], column: str) -> str:
+        return say("yes" if row[column] == "true" else "no")
+
+    def table(*heads: str) -> list[str]:
+        return ["", f"| {' | '.join(map(say, heads))} |", "|---" * len(heads) + "|"]
+
+    lines = [f"# {say('title')}", "", say("note")]
+    lines += ["", f"## {say('settled_title')}", "", say("settled")]
+    lines += ["", f"## {say('kpis_title')}", "", say("sample_note")]
+    lines += table("figure", "meaning", "goal", "sample")
+    lines += [
+        f"| {told(row, 'title')} | {told(row, 'description')} "
+        f"| {_goal(row, say('budget'))} | {row['minimum_sample']} |"
+        for row in _seed("kpis")
+    ]
+    lines += ["", f"## {say('statuses_title')}"]
+    lines += table("status", "meaning", "attempted", "delivered", "failed", "final")
+    lines += [
+        f"| `{row['status']}` | {told(row, 'meaning')} | {yes(row, 'is_attempted')} "
+        f"| {yes(row, 'is_delivered')} | {yes(row, 'is_failed')} | {yes(row, 'is_final')} |"
+        for row in _seed("message_statuses")
+    ]
+    lines += ["", f"## {say('categories_title')}", "", say("categories_note")]
+    lines += table("category", "twilio_name", "in_total")
+    lines += [
+        f"| {told(row, 'title')} | `{row['category']}` | {yes(row, 'is_in_cover')} |"
+        for row in _seed("usage_categories")
+    ]
+    lines += ["", f"## {say('errors_title')}"]
+    lines += table("code", "meaning", "cause", "remedy")
+    lines += [
+        f"| {_code(row['error_code'])} | {told(row, 'title')} | {told(row, 'cause')} "
+        f"| {told(row, 'remedy')} |"
+        for row in _seed("error_codes")
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _goal(row: dict[str, str], budget: str) -> str:
+    goal = budget if row["is_budget"] == "true" else row["goal"]
+    return f"{row['comparison']} {goal}" if goal else ""
+
+
+def _seed(name: str) -> list[dict[str, str]]:
+    with (SQL_FOLDER / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _code(code: str) -> str:
+    if int(code) <= 0:
+        return "–"
+    return f"[{code}](https://www.twilio.com/docs/api/errors/{code})"
+
+
 def picture() -> str:
     """What `make demo` prints, drawn."""
     command = [Path(sys.executable).with_name("twilio-warehouse"), "demo", "--seed", "1"]
@@ -72,5 +138,7 @@ def picture() -> str:
 
 
 if __name__ == "__main__":
+    for language in LANGUAGES:
+        (HERE / f"definitions.{language}.md").write_text(definitions(language), encoding="utf-8")
     DICTIONARY.write_text(data_dictionary(), encoding="utf-8")
     PICTURE.write_text(picture(), encoding="utf-8")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import DICTIONARY, data_dictionary
+from docs.generate import DICTIONARY, data_dictionary, definitions
 from flows.cli import app
+from flows.texts import LANGUAGES
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").glob("**/*.md")]
@@ -17,6 +18,12 @@ PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs")
 
 def test_the_data_dictionary_is_up_to_date() -> None:
     assert DICTIONARY.read_text(encoding="utf-8") == data_dictionary(), "run `make docs`"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_definitions_are_up_to_date(language: str) -> None:
+    page = PROJECT / "docs" / f"definitions.{language}.md"
+    assert page.read_text(encoding="utf-8") == definitions(language), "run `make docs`"
 
 
 def test_every_command_is_in_the_readme() -> None:
