@@ -18,7 +18,6 @@ from flows.errors import WarehouseError
 from flows.settings import Settings, read_settings, variable_of
 
 _SHOWN_ROWS = 5
-_SHOWN_AT_MOST = 9  # columns
 # Of each report what fits a terminal: the last days and hours, the newest month.
 _SHOWN_COLUMNS = {
     "daily_volume": "message_date account_sid channel direction message_count delivered_count "
@@ -27,6 +26,12 @@ _SHOWN_COLUMNS = {
     "delivery_rate is_settled",
     "monthly_cost": "month account_sid cost_category usage_quantity usage_unit cost currency "
     "is_settled",
+    "errors_by_code": "message_date account_sid channel error_code message_count "
+    "share_of_attempted title",
+    "kpis": "period_start period account_sid kpi value goal comparison is_met is_settled",
+    "cost_reconciliation": "month account_sid totalprice_cost message_usage_cost "
+    "message_price_cost difference unpriced_count",
+    "completeness": "usage_date account_sid channel_group message_count usage_count state",
     "top_recipients": "month account_sid recipient_rank recipient country message_count "
     "delivered_count message_cost",
 }
@@ -86,9 +91,7 @@ def _extract_of(name: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
         shown = [row for row in rows if row["month"] == newest][:_SHOWN_ROWS]
     else:
         shown = rows[-_SHOWN_ROWS:]
-    columns = _SHOWN_COLUMNS.get(
-        name, " ".join(list(rows[0])[:_SHOWN_AT_MOST] if rows else "")
-    ).split()
+    columns = _SHOWN_COLUMNS[name].split()
     return [{column: row[column] for column in columns} for row in shown]
 
 
