@@ -128,10 +128,10 @@ function showErrors() {
     return;
   }
   longTable("errors", say("page.errors"), [
-    "column.error_code", "column.title", "#column.message_count", "#column.failed_count",
+    "column.error_code", "#column.message_count", "column.title", "#column.failed_count",
     "#column.share_of_attempted", "#column.message_cost", "page.last_day",
   ], rows.map(([code, messages, failed, share, cost, last]) => [
-    errorName(code), errorMeaning(code), number(messages), number(failed), shareCell(share),
+    errorName(code), number(messages), errorMeaning(code), number(failed), shareCell(share),
     money(cost, currency), dayCell(date(last)),
   ]), 8, "errors");
 }
