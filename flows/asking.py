@@ -170,18 +170,21 @@ _STATUS = {
         select failed.account_sid, failed.dataset, failed.window_start, failed.window_end,
             failed.outcome, any_value(failed.detail) as detail
         from lake.extractions as failed
-        where failed.outcome not in ('ok', 'empty')
+        where failed.outcome not in ('ok', 'empty', 'retention')
             and not exists (
                 select 1 from lake.extractions as later
                 where later.outcome in ('ok', 'empty')
                     and later.dataset = failed.dataset
                     and later.account_sid = failed.account_sid
-                    and later.window_start <= failed.window_start
-                    and later.window_end >= failed.window_end
+                    and (
+                        (later.window_start <= failed.window_start
+                            and later.window_end >= failed.window_end)
+                        or later.dataset = 'usage_triggers'
+                    )
                     and later.read_at >= failed.read_at
             )
         group by all
-        order by failed.window_start desc
+        order by failed.dataset not like '%messages', failed.window_start desc
         limit 20
     """,
     "rejects": """

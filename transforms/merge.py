@@ -101,7 +101,7 @@ def is_vanished(
     """Which messages should have been seen in what was read whole, and were not.
 
     Args:
-        rows: rows of `messages`, at least message_sid, account_sid, created_at, sent_at,
+        rows: rows of `messages`, at least message_sid, account_sid, status, created_at, sent_at,
             first_seen_at and missing_since.
         now: the run's clock; what another run saw first since then is not missing.
     """
@@ -119,7 +119,9 @@ def is_vanished(
         for account_sid, spans in spans_by_account.items():
             of_account = pc.equal(rows["account_sid"], account_sid)
             if other is not None:
-                of_account = pc.and_(of_account, pc.is_null(rows[other]))
+                # Those that may still be sent move in the list while it is read.
+                is_over = pc.is_in(rows["status"], value_set=pa.array(["canceled", "failed"]))
+                of_account = pc.and_(pc.and_(of_account, pc.is_null(rows[other])), is_over)
             for start, end in join_spans(spans):
                 within = pc.and_(pc.greater_equal(rows[column], start), pc.less(rows[column], end))
                 vanished = vanished | _mask(pc.and_(of_account, within))

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +51,7 @@ _WINDOW_PAGES = 20  # a window longer than that keeps one thread too long
 # The requests for single messages of one run, as a part of those for its new messages.
 _SINGLES_SHARE = 0.3
 _SINGLES_AT_LEAST = 3
+_BULK = 20  # messages of one second that are not worth a request each
 
 # twilio.com/docs/messaging/api/message-resource#message-status-values
 FINAL = ("delivered", "read", "failed", "undelivered", "canceled", "received")
@@ -79,21 +81,23 @@ class KnownAccount:
     Attributes:
         covered: the time whose sent messages were read well, oldest first.
         failed: the time that could not be read.
+        since: from when on daily runs have read, or tried to; None: no daily run yet.
+        scanned_until: up to where daily runs have looked for messages without date_sent.
         sent_at: when its messages of the last days were sent, ascending.
         open_at: when its open messages with date_sent were sent, ascending.
         open_read_at: when each of those was last read.
         unsent: its open messages without date_sent: SID, created_at, last read, is scheduled.
-        scan_since: from when on the next scan must read, because the last ones failed.
     """
 
     account_sid: str
     covered: Sequence[Span] = ()
     failed: Sequence[Span] = ()
+    since: datetime | None = None
+    scanned_until: datetime | None = None
     sent_at: Instants = field(default_factory=lambda: np.empty(0, np.int64))
     open_at: Instants = field(default_factory=lambda: np.empty(0, np.int64))
     open_read_at: Instants = field(default_factory=lambda: np.empty(0, np.int64))
     unsent: Sequence[tuple[str, int, int, bool]] = ()
-    scan_since: datetime | None = None
 
 
 def earliest_readable(now: datetime) -> datetime:
@@ -147,7 +151,8 @@ def know_account(
     return KnownAccount(
         account_sid=account_sid,
         covered=join_spans(_spans(sent_windows)),
-        scan_since=_failed_scans_since(mine),
+        since=pc.min(_of_daily_runs(mine, "messages")["window_start"]).as_py(),
+        scanned_until=_scanned_until(mine),
         failed=_spans(failed),
         sent_at=np.sort(message_at[sent & recent]),
         open_at=message_at[open_sent],
@@ -181,19 +186,20 @@ def plan_new_and_open(
 ) -> list[Planned]:
     """What a daily run asks of one account's messages."""
     earliest = earliest_readable(now)
-    missed = [
-        (max(start, earliest), end)
-        for start, end in subtract_spans(known.failed, known.covered)
-        if end > earliest
-    ]
+    begin = known.since or midnight((now - timedelta(days=initial_days)).date())
+    begin = max(begin, earliest)
+    # What daily runs have left out: the new time, and gaps that were never asked for or failed.
+    unread = subtract_spans([(begin, now), *known.failed], known.covered)
+    unread = [(max(start, earliest), end) for start, end in unread if end > earliest]
+    new = [span for span in unread if span[1] >= now]
+    missed = [(max(start - OVERLAP, earliest), end) for start, end in unread if end < now]
     if not known.covered:
-        start = max(midnight((now - timedelta(days=initial_days)).date()), earliest)
-        begin = min([start, *(first for first, _ in missed)])
-        return _first_reading(known.account_sid, begin, now, unsent_pages)
-    last_end = min(known.covered[-1][1], now)
-    start = max(last_end - OVERLAP, known.covered[-1][0], earliest)
-    if known.scan_since is not None:
-        start = max(min(start, known.scan_since), earliest)
+        first = min([begin, *(start for start, _ in missed)])
+        return _first_reading(known.account_sid, first, now, unsent_pages)
+    last_end = new[0][0] if new else now
+    start = max(last_end - OVERLAP, earliest)
+    if unsent_pages and known.scanned_until is not None:
+        start = max(min(start, known.scanned_until - OVERLAP), earliest)
     expected = _pace(known) * (now - last_end).total_seconds()
     open_at = known.open_at[
         _is_due(known.open_at, known.open_read_at, now, ages.sent)
@@ -218,17 +224,20 @@ def plan_new_and_open(
         planned.append(Planned(scan, f"{why}, newest first", min(pages, unsent_pages)))
         open_at = open_at[open_at < _second(depth)]
         due_unsent = [entry for entry in due_unsent if entry[1] < _second(depth)]
-    spans = _split(depth, now, pages)
-    for first, until in spans:
+    reach = now - (now - depth) * min(1.0, 0.9 * unsent_pages / pages)
+    if pages <= unsent_pages:
+        reach = depth
+    for first, until in _split(depth, reach, pages):
         window = Window("messages", known.account_sid, first, until)
-        if pages <= unsent_pages:
-            planned.append(Planned(window, "new messages, if the scan does not get there", 0))
-        else:
-            planned.append(Planned(window, "new messages", math.ceil(pages / len(spans))))
+        share = (until - first) / (now - depth)
+        planned.append(Planned(window, "new messages", math.ceil(pages * share)))
+    for first, until in _split(reach, now, pages):
+        window = Window("messages", known.account_sid, first, until)
+        planned.append(Planned(window, "new messages, if the scan does not get there", 0))
     for first, until, count in cover(open_at, known.sent_at):
         window = Window("messages", known.account_sid, first, until)
         planned.append(Planned(window, "open messages", _pages(count)))
-    planned += _singles(known.account_sid, due_unsent[:singles])
+    planned += _singles(known.account_sid, _whole_seconds(due_unsent, singles))
     for first, until in missed:
         pages = _pages(_pace(known) * (until - first).total_seconds())
         for part_start, part_end in _split(first, until, pages):
@@ -294,26 +303,30 @@ def plan_daily_usage(
     )
     read = usage.filter(pc.is_in(usage["outcome"], value_set=pa.array(["ok", "empty"])))
     failed = usage.filter(pc.is_in(usage["outcome"], value_set=pa.array(NOT_READ)))
-    if read.num_rows:
-        newest: datetime = pc.max(read["read_at"]).as_py()
-        start = first_of_month(min(newest, now) - USAGE_SETTLES_AFTER)
-    else:
-        start = first_of_month(midnight((now - timedelta(days=initial_days)).date()))
+    first: datetime | None = pc.min(_of_daily_runs(usage, "usage_records")["window_start"]).as_py()
+    begin = first or midnight((now - timedelta(days=initial_days)).date())
     # Accounts without usage are answered with 404 for ever: what is long past is let be.
-    earliest = max(earliest_readable(now), now - USAGE_GIVEN_UP_AFTER)
-    months = {
-        first_of_month(first)
-        for first, _ in subtract_spans(_spans(failed), [*_spans(read), (start, now)])
-        if first >= earliest
+    earliest = first_of_month(max(earliest_readable(now), now - USAGE_GIVEN_UP_AFTER))
+    wanted = {first_of_month(start) for start, _ in split_months(max(begin, earliest), now)}
+    wanted |= {
+        first_of_month(start)
+        for start, _ in subtract_spans(_spans(failed), _spans(read))
+        if start >= earliest
     }
-    missed = [
+    settled = {
+        first_of_month(row["window_start"])
+        for row in read.to_pylist()
+        if row["window_start"] == first_of_month(row["window_start"])
+        and row["window_end"] >= first_of_next_month(row["window_start"])
+        and row["read_at"] >= first_of_next_month(row["window_start"]) + USAGE_SETTLES_AFTER
+    }
+    return [
         entry
-        for month in sorted(months)
+        for month in sorted(wanted - settled)
         for entry in plan_usage(
-            [account_sid], {account_sid: month}, min(first_of_next_month(month), start), now
+            [account_sid], {account_sid: month}, min(first_of_next_month(month), now), now
         )
     ]
-    return missed + plan_usage([account_sid], {account_sid: start}, now, now)
 
 
 def plan_triggers(accounts: Sequence[str], now: datetime) -> list[Planned]:
@@ -362,16 +375,19 @@ def cover(open_at: Instants, sent_at: Instants) -> list[tuple[datetime, datetime
     return [(_instant(start), _instant(end), _count(sent_at, start, end)) for start, end in windows]
 
 
-def _failed_scans_since(ledger: pa.Table) -> datetime | None:
-    """The earliest start of the scans that failed since one was made well."""
-    scans = ledger.filter(pc.equal(ledger["dataset"], "unsent_messages"))
+def _of_daily_runs(ledger: pa.Table, dataset: str) -> pa.Table:
+    is_daily = pc.match_substring_regex(ledger["run_id"], "^(daily|deep-refresh)-")
+    return ledger.filter(pc.and_(is_daily, pc.equal(ledger["dataset"], dataset)))
+
+
+def _scanned_until(ledger: pa.Table) -> datetime | None:
+    """The newest end of the daily scans that were made well; single messages are no scan."""
+    scans = _of_daily_runs(ledger, "unsent_messages")
     is_read = pc.is_in(scans["outcome"], value_set=pa.array(["ok", "empty"]))
-    last: datetime | None = pc.max(scans.filter(is_read)["read_at"]).as_py()
-    failed = scans.filter(pc.is_in(scans["outcome"], value_set=pa.array(NOT_READ)))
-    if last is not None:
-        failed = failed.filter(pc.greater(failed["read_at"], last))
-    since: datetime | None = pc.min(failed["window_start"]).as_py()
-    return since
+    length = _seconds(scans["window_end"]) - _seconds(scans["window_start"])
+    good = scans.filter(pc.and_(is_read, pa.array(length > 1)))
+    until: datetime | None = pc.max(good["window_end"]).as_py()
+    return until
 
 
 def _first_reading(
@@ -446,6 +462,8 @@ def _pace(known: KnownAccount) -> float:
 
 def _split(start: datetime, end: datetime, pages: int) -> list[Span]:
     """One stretch, or its days where it has too many pages for one thread."""
+    if start >= end:
+        return []
     return [(start, end)] if pages <= _WINDOW_PAGES else list(split_days(start, end))
 
 
@@ -459,6 +477,21 @@ def _singles(account_sid: str, unsent: Iterable[tuple[str, int]]) -> list[Planne
         tuple(sid for sid, _ in entries), tuple(_instant(at) for _, at in entries),
     )  # fmt: skip
     return [Planned(window, "known without date_sent, one by one", len(entries))]
+
+
+def _whole_seconds(unsent: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    """As many as may be asked for, oldest first, never some of a second alone: the ledger says of
+    a whole second that it was read. What was created in bulk is left to the deep refresh."""
+    chosen: list[tuple[str, int]] = []
+    ordered = sorted(unsent, key=lambda entry: entry[1])
+    for _, group in groupby(ordered, key=lambda entry: entry[1]):
+        second = list(group)
+        if len(second) > _BULK:
+            continue
+        if chosen and len(chosen) + len(second) > most:
+            break
+        chosen += second
+    return chosen
 
 
 def _pages(count: float) -> int:

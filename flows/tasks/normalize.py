@@ -41,6 +41,7 @@ from transforms.merge import (
 )
 from transforms.quarantine import reopen
 from transforms.records import split_rejects
+from transforms.refresh import OVERLAP
 from transforms.tables import (
     ACCOUNTS,
     EXTRACTIONS,
@@ -75,6 +76,7 @@ class Intake:
         self.rejects: list[pa.Table] = []
         self.extractions: list[Extraction] = []
         self.vanished_sids: list[str] = []
+        self.other_sids: list[pa.Array] = []
         self._lost: dict[tuple[str, str], str] = {}
         _remove_abandoned(self._folder.parent)
         self._folder.mkdir(parents=True)
@@ -166,6 +168,9 @@ class Intake:
         sequences = np.array([sequence for sequence, _, _ in pages], dtype="int64")
         rows = conform(dataset.table, normalized.rows)
         rows = rows.append_column(SEQUENCE, pa.array(sequences[page_of_row]))
+        if dataset.table is MESSAGES:
+            # Received, whatever becomes of the record: it has not vanished.
+            self.other_sids.append(records["sid"].combine_chunks())
         if dataset.belongs is not None:
             starts = np.array([_naive(window.start) for _, window, _ in pages])[page_of_row]
             ends = np.array([_naive(window.end) for _, window, _ in pages])[page_of_row]
@@ -202,7 +207,7 @@ def normalize(run: Run, intake: Intake) -> None:
     """Merge what the intake holds into the lake, with its ledger rows, as one step."""
     intake.flush()
     outcomes = intake.outcomes()
-    reads = complete_reads(outcomes, intake.vanished_sids)
+    reads = complete_reads(outcomes, intake.vanished_sids, run.now)
     with run.lake.transaction() as transaction:
         held = run.lake.read(ACCOUNTS)
         accounts = merge_by_key(ACCOUNTS, held, run.accounts)
@@ -255,9 +260,10 @@ def readmit(run: Run) -> None:
 
 
 def complete_reads(
-    extractions: Sequence[Extraction], vanished_sids: Sequence[str]
+    extractions: Sequence[Extraction], vanished_sids: Sequence[str], now: datetime
 ) -> CompleteReads:
-    """What was read whole, and so would show every message of it."""
+    """What was read whole, and so would show every message of it: nothing of the last hours, in
+    which lists lag and messages move while they are read."""
     spans: dict[str, dict[str, list[Span]]] = {"messages": {}, "unsent_messages": {}}
     for extraction in extractions:
         window = extraction.window
@@ -267,7 +273,9 @@ def complete_reads(
             and not window.message_sids
         ):
             by_account = spans[window.dataset]
-            by_account.setdefault(window.account_sid, []).append((window.start, window.end))
+            end = min(window.end, now - OVERLAP)
+            if window.start < end:
+                by_account.setdefault(window.account_sid, []).append((window.start, end))
     return CompleteReads(spans["messages"], spans["unsent_messages"], tuple(vanished_sids))
 
 
@@ -276,8 +284,9 @@ def _merge(run: Run, transaction: Transaction, intake: Intake, reads: CompleteRe
 
     def merge(job: tuple[tuple[str, str], list[Path]]) -> pa.Table | None:
         (name, partition), parts = job
-        return _merge_partition(run, transaction, TABLES[name], partition, parts, reads)
+        return _merge_partition(run, transaction, TABLES[name], partition, parts, reads, others)
 
+    others = pa.chunked_array(intake.other_sids, pa.string()).unique()
     jobs = dict(intake.parts)
     for partition in _touched_partitions(run.lake, reads):
         jobs.setdefault((MESSAGES.name, partition), [])
@@ -307,15 +316,15 @@ def _touched_partitions(lake: Lake, reads: CompleteReads) -> list[str]:
 
 def _merge_partition(
     run: Run, transaction: Transaction, table: Table, partition: str, parts: list[Path],
-    reads: CompleteReads,
+    reads: CompleteReads, received_sids: pa.Array,
 ) -> pa.Table | None:  # fmt: skip
     lake = transaction.lake
     if table is MESSAGES and not parts:
         # Nothing of it was seen: only a message that has vanished would change it.
         columns = ("message_sid", "account_sid", "created_at", "sent_at", "first_seen_at",
-                   "missing_since")  # fmt: skip
+                   "missing_since", "status")  # fmt: skip
         thin = lake.read(table, [partition], columns)
-        if not is_vanished(thin, pa.array([], pa.string()), reads, run.now).any():
+        if not is_vanished(thin, received_sids, reads, run.now).any():
             return None
     held = lake.read(table, [partition])
     seen = [feather.read_table(path) for path in parts]
@@ -324,9 +333,7 @@ def _merge_partition(
             merged = merge_messages(held, pa.concat_tables(seen).sort_by(SEQUENCE))
         else:
             merged = MergedMessages(held, MESSAGE_CHANGES.schema.empty_table())
-        sids = pa.chunked_array([rows["message_sid"].combine_chunks() for rows in seen],
-                                pa.string())  # fmt: skip
-        merged = mark_vanished(merged, sids.combine_chunks(), reads, run.now)
+        merged = mark_vanished(merged, received_sids, reads, run.now)
         rows, changes = merged.rows, merged.changes
     else:
         rows, changes = _merge_others(table, held, pa.concat_tables(seen).sort_by(SEQUENCE)), None

@@ -36,6 +36,7 @@ from transforms.windows import (
     split_months,
 )
 
+_LONGEST_WAIT = timedelta(days=40)
 _NEEDED = ("account_sid", "message_sid", "status", "price", "created_at", "sent_at")
 
 
@@ -157,8 +158,18 @@ def _know_accounts(run: Run, accounts: Sequence[str], ledger: pa.Table) -> list[
     """What the lake knows of each account; only partitions are read in which something may be
     open."""
     ages: Ages = run.settings.ages
-    oldest = f"{run.now - ages.oldest:%Y-%m-%d}"
-    partitions = [file.partition for file in run.lake.files(MESSAGES) if file.partition >= oldest]
+    # A scheduled message is sent long after its creation, and may be open long after that.
+    oldest, older = run.now - ages.oldest, run.now - ages.oldest - _LONGEST_WAIT
+    still_open = run.now - ages.sent[-1] - timedelta(days=2)
+    partitions = [
+        file.partition
+        for file in run.lake.files(MESSAGES)
+        if file.partition >= f"{oldest:%Y-%m-%d}"
+        or (
+            file.partition >= f"{older:%Y-%m-%d}"
+            and run.lake.newest(file, "sent_at", older) >= still_open
+        )
+    ]
     messages = run.lake.read(MESSAGES, partitions, _NEEDED)
     return [know_account(account_sid, messages, ledger, run.now, ages) for account_sid in accounts]
 

@@ -256,14 +256,18 @@ def test_a_message_that_a_complete_read_no_longer_shows_is_missing_since_then() 
 
 
 def test_an_unsent_message_is_missing_from_the_unfiltered_list_or_by_its_sid() -> None:
+    """One that may still be sent moves in the list while it is read: only its SID is proof."""
     rows = held(
-        {"message_sid": "SM1"},
-        {"message_sid": "SM2", "created_at": T0 - HOUR},
+        {"message_sid": "SM1", "status": "canceled"},
+        {"message_sid": "SM2", "status": "canceled", "created_at": T0 - HOUR},
         {"message_sid": "SM3", "created_at": T0 - HOUR},
-        {"message_sid": "SM4", "sent_at": T0},
+        {"message_sid": "SM4", "status": "failed", "sent_at": T0},
+        {"message_sid": "SM5", "status": "scheduled"},
     )
     reads = CompleteReads(unsent={"AC1": [(T0, T0 + HOUR)]}, vanished_sids=("SM3",))
-    assert vanished(rows, reads) == {"SM1": NOW, "SM2": None, "SM3": NOW, "SM4": None}
+    assert vanished(rows, reads) == {
+        "SM1": NOW, "SM2": None, "SM3": NOW, "SM4": None, "SM5": None,
+    }  # fmt: skip
 
 
 def test_a_message_that_comes_back_is_missing_no_more() -> None:

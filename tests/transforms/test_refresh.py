@@ -67,7 +67,9 @@ def sent_between(start: datetime, end: datetime) -> np.ndarray:
 
 def read_until_yesterday(**more: Any) -> KnownAccount:
     """An account of 5,000 messages a day, read until 24 hours ago."""
-    return KnownAccount(ACCOUNT, covered=[(NOW - 30 * DAY, NOW - DAY)], sent_at=SENT_AT, **more)
+    since = NOW - 30 * DAY
+    more = {"since": since, "scanned_until": NOW - DAY, **more}
+    return KnownAccount(ACCOUNT, covered=[(since, NOW - DAY)], sent_at=SENT_AT, **more)
 
 
 def test_an_account_never_read_is_read_whole_from_the_initial_days_on() -> None:
@@ -158,14 +160,18 @@ def test_one_page_of_a_small_account_shows_everything_that_is_open() -> None:
 def test_without_a_scan_new_days_are_windows() -> None:
     planned = plan(read_until_yesterday(), unsent_pages=0)
     assert spans(planned, "unsent_messages") == []
-    assert spans(planned, "messages") == [(NOW - DAY - 2 * HOUR, NOW)]
+    assert join_spans(spans(planned, "messages")) == [(NOW - DAY - 2 * HOUR, NOW)]
     assert planned[0].requests == 6
 
 
 def test_a_scan_that_is_too_short_leaves_the_rest_to_windows() -> None:
     planned = plan(read_until_yesterday(), unsent_pages=3)
     assert planned[0].requests == 3
-    assert [entry.reason for entry in planned[1:]] == ["new messages"]
+    assert [entry.reason for entry in planned[1:]] == [
+        "new messages", "new messages, if the scan does not get there",
+    ]  # fmt: skip
+    assert join_spans(spans(planned, "messages")) == [(NOW - DAY - 2 * HOUR, NOW)]
+    assert sum(entry.requests or 0 for entry in planned) <= 8
 
 
 def test_what_failed_is_read_again_unless_it_was_read_since_or_is_past_retention() -> None:
@@ -174,9 +180,9 @@ def test_what_failed_is_read_again_unless_it_was_read_since_or_is_past_retention
         (NOW - 500 * DAY, NOW - 499 * DAY),
     ]  # fmt: skip
     covered = [(NOW - 30 * DAY, NOW - 20 * DAY), (NOW - 19 * DAY - HOUR, NOW - DAY)]
-    known = KnownAccount(ACCOUNT, covered=covered, failed=failed)
+    known = KnownAccount(ACCOUNT, covered=covered, failed=failed, since=NOW - 30 * DAY)
     assert spans(plan(known), "messages", "could not be read") == [
-        (NOW - 20 * DAY, NOW - 19 * DAY - HOUR),
+        (NOW - 20 * DAY - 2 * HOUR, NOW - 19 * DAY - HOUR),
     ]
 
 
@@ -220,8 +226,35 @@ def test_usage_is_read_by_months_from_the_first_day_of_the_earliest() -> None:
 
 
 def test_a_scan_that_failed_is_made_up_for_by_the_next() -> None:
-    known = read_until_yesterday(scan_since=NOW - 4 * DAY)
-    assert spans(plan(known), "unsent_messages") == [(NOW - 4 * DAY, NOW)]
+    known = read_until_yesterday(scanned_until=NOW - 4 * DAY)
+    assert spans(plan(known), "unsent_messages") == [(NOW - 4 * DAY - 2 * HOUR, NOW)]
+
+
+def test_time_between_a_daily_run_and_a_later_backfill_is_read() -> None:
+    """After an outage someone read the last days by hand first: the days before are still due."""
+    covered = [(NOW - 30 * DAY, NOW - 9 * DAY), (NOW - 4 * DAY, NOW - 2 * DAY)]
+    known = KnownAccount(ACCOUNT, covered=covered, since=NOW - 30 * DAY, sent_at=SENT_AT)
+    gap = (NOW - 9 * DAY - 2 * HOUR, NOW - 4 * DAY)
+    assert join_spans(spans(plan(known), "messages", "could not be read")) == [gap]
+    old_backfill = KnownAccount(ACCOUNT, covered=[(NOW - 200 * DAY, NOW - 190 * DAY)])
+    assert min(start for start, _ in spans(plan(old_backfill), "messages")) > NOW - 31 * DAY
+
+
+def test_all_or_none_of_a_second_is_asked_for_by_sid() -> None:
+    created = int((NOW - 3 * DAY - HOUR).timestamp())
+
+    def asked(*counts: int) -> list[int]:
+        unsent = [
+            (f"SM{second}-{i}", created + second, created + 30 * 3600, True)
+            for second, count in enumerate(counts)
+            for i in range(count)
+        ]
+        sids = [s for e in plan(read_until_yesterday(unsent=unsent)) for s in e.window.message_sids]
+        return [sum(sid.startswith(f"SM{n}-") for sid in sids) for n in range(len(counts))]
+
+    assert asked(2, 2, 1) == [2, 0, 0]
+    assert asked(10, 1) == [10, 0]
+    assert asked(40, 1, 1) == [0, 1, 1]
 
 
 def extraction(
