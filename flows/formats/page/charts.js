@@ -20,9 +20,10 @@ function channelLook(channel) {
 }
 
 function legendOf(entries) {
-  return element("ul", { class: "legend" }, entries.map(({ name, color: tone, isHatched, isLine }) =>
+  return element("ul", { class: "legend" }, entries.map(({ name, color: tone, ...look }) =>
     element("li", {},
-      element("i", { class: isHatched ? "hatched" : isLine ? "line" : null, style: { color: tone } }),
+      element("i", { style: { color: tone },
+        class: look.isHatched ? "hatched" : look.isLine ? "line" : look.isDashed ? "dashed" : null }),
       element("span", {}, name))));
 }
 
@@ -140,13 +141,12 @@ function deliveryChart() {
         ...countTicks(most * 2.6) },
       shapes: goal === null ? [] : [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: goal, y1: goal,
         line: { color: color("good"), width: 1.5, dash: "dash" } }],
-      annotations: goal === null ? [] : [{ xref: "paper", x: 0, y: goal, xanchor: "left",
-        yanchor: "top", showarrow: false, bgcolor: panel, borderpad: 1, font: { color: color("good"), size: 11 },
-        text: plain(say("page.goal", { goal: goalFigure("delivery_rate", goal) })) }],
     },
     legend: [
       { name: say("column.delivery_rate"), color: line, isLine: true },
       { name: say("column.attempted_count"), color: color("bar") },
+      ...(goal === null ? [] : [{ color: color("good"), isDashed: true,
+        name: say("page.goal", { goal: goalFigure("delivery_rate", goal) }) }]),
     ],
     notes: [
       settled.some(({ value }) => value === false) ? `○ ${say("page.mark.provisional")}` : null,
