@@ -26,6 +26,11 @@ def backfill(since: date, until: date | None = None, now: datetime | None = None
     An interrupted range goes on where it stopped; a finished one is read again. Months are read
     side by side and written one by one; another run may write between them.
 
+    Args:
+        since: the first UTC day to read.
+        until: the day to stop before; today by default.
+        now: read as of this instant, for trials; the present by default.
+
     Raises:
         WrongUseError: the range is empty or wholly beyond what Twilio keeps.
         ExtractionFailedError: something could not be read; all the rest was, and is published.

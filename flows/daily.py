@@ -22,6 +22,9 @@ from flows.tasks.report import report
 def daily(now: datetime | None = None) -> Summary:
     """Read what is new and what may have changed as of `now`, then renew warehouse and reports.
 
+    Args:
+        now: read as of this instant, for trials; the present by default.
+
     Raises:
         ExtractionFailedError: something could not be read; all the rest was, and is published.
     """

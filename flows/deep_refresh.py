@@ -23,6 +23,9 @@ def deep_refresh(now: datetime | None = None) -> Summary:
     """Read the last WAREHOUSE_DEEP_DAYS days whole: redactions, deletions and late corrections
     move nothing that a daily run could ask for.
 
+    Args:
+        now: read as of this instant, for trials; the present by default.
+
     Raises:
         ExtractionFailedError: something could not be read; all the rest was, and is published.
     """

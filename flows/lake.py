@@ -161,7 +161,7 @@ class Transaction:
             file.flush()
             os.fsync(file.fileno())
         # Files are replaced, never changed: versions that readers have open are the same file.
-        temporary.chmod(0o444)
+        temporary.chmod(0o400)
         with self._lock:
             self.moves.append((table.name, temporary, path))
 

@@ -22,6 +22,10 @@ from flows.tasks.report import report
 def month_close(month: date | None = None, now: datetime | None = None) -> Summary:
     """Read a month whole, messages and usage: the one before `now`'s by default.
 
+    Args:
+        month: any day of the month to read.
+        now: read as of this instant, for trials; the present by default.
+
     Raises:
         WrongUseError: the month has not begun or is beyond what Twilio keeps.
         ExtractionFailedError: something could not be read; all the rest was, and is published.

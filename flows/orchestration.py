@@ -9,17 +9,21 @@ chooses `run_plainly` before it imports them: a temporary server would take long
 from __future__ import annotations
 
 import functools
-import os
-import tomllib
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
+
+from flows.deployed import drop_other_late_runs, name_of_run
+from flows.server import has_server as has_server
 
 # Threads wait for Twilio; how many requests are in flight, WAREHOUSE_CONCURRENCY says.
 WORKERS = 64
 
 _is_plain = False
+# A run by hand prints what its operator must know; the rest is for whoever adds a handler.
+_own_log = logging.getLogger("flows")
+_own_log.addHandler(logging.NullHandler())
 _pool: ThreadPoolExecutor | None = None
 
 
@@ -29,28 +33,47 @@ def run_plainly() -> None:
     _is_plain = True
 
 
-def has_server() -> bool:
-    """Whether this machine's Prefect is told of a server, by its environment or its profile."""
-    if os.environ.get("PREFECT_API_URL"):
-        return True
-    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
-    try:
-        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
-        name = os.environ.get("PREFECT_PROFILE") or profiles["active"]
-        return bool(profiles["profiles"][name].get("PREFECT_API_URL"))
-    except (OSError, ValueError, KeyError, AttributeError):
+def is_run_of_prefect() -> bool:
+    """Whether the caller is in a flow or task that Prefect runs."""
+    if _is_plain:
         return False
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    return FlowRunContext.get() is not None or TaskRunContext.get() is not None
+
+
+def logger() -> logging.Logger | logging.LoggerAdapter[Any]:
+    """The log of Prefect's run the caller is in; without one, the program's own, `flows`."""
+    if is_run_of_prefect():
+        from prefect import get_run_logger
+
+        return get_run_logger()
+    return _own_log
 
 
 def flow(name: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """A Prefect flow of that name whose submitted tasks run on threads."""
     if _is_plain:
-        return _PlainFlow
+        return lambda function: _PlainFlow(name, function)
     import prefect
     from prefect.task_runners import ThreadPoolTaskRunner
 
     runner: Any = ThreadPoolTaskRunner(max_workers=WORKERS)
-    return prefect.flow(name=name, task_runner=runner, **options)
+    return prefect.flow(
+        name=name,
+        task_runner=runner,
+        flow_run_name=name_of_run,
+        on_running=[drop_other_late_runs],
+        on_failure=[_note_failed_run],
+        **options,
+    )
+
+
+def _note_failed_run(flow: Any, flow_run: Any, state: Any) -> None:
+    from flows.failures import note_failure
+
+    error = state.result(raise_on_failure=False)
+    note_failure(flow.name, error if isinstance(error, Exception) else RuntimeError(state.name))
 
 
 def task(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -64,7 +87,8 @@ def task(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 class _PlainFlow:
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.name = name
         self.fn = function
         functools.update_wrapper(self, function)
 
@@ -73,6 +97,11 @@ class _PlainFlow:
         _pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="task")
         try:
             return self.fn(*args, **kwargs)
+        except Exception as error:
+            from flows.failures import note_failure
+
+            note_failure(self.name, error)
+            raise
         finally:
             _pool.shutdown(cancel_futures=True)
             _pool = None

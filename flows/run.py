@@ -22,6 +22,7 @@ from flows import progress
 from flows.datasets import DATASETS
 from flows.errors import WarehouseError
 from flows.lake import Lake
+from flows.orchestration import logger
 from flows.scanning import Scans
 from flows.settings import Settings
 from flows.twilio_api import Connection
@@ -47,16 +48,20 @@ class Run:
 
     Attributes:
         now: the run's only clock, UTC, whole seconds.
+        started_at: the instant it began, UTC, for its duration alone.
+        flow: which flow it is a run of.
         extractions: what came of each window asked for so far.
         notices: what the operator should know, in sentences.
         accounts: rows of `accounts` once they are known.
         scans: how far the scans of the newest messages have come.
     """
 
-    def __init__(self, settings: Settings, now: datetime, run_id: str) -> None:
+    def __init__(self, settings: Settings, now: datetime, run_id: str, flow: str) -> None:
         self.settings = settings
         self.now = now
+        self.started_at = datetime.now(UTC)
         self.run_id = run_id
+        self.flow = flow
         self.extractions: list[Extraction] = []
         self.notices: list[str] = []
         self.reject_count = 0
@@ -86,6 +91,12 @@ class Run:
                 self._failures.setdefault(key, []).append(extraction)
             else:
                 self._failures.pop(key, None)
+        logger().info(
+            "%s %s %s: %s, %d page(s), %d record(s)%s",
+            window.dataset, window.label, window.account_sid, extraction.outcome,
+            extraction.page_count, extraction.record_count,
+            f". {extraction.detail}" if extraction.detail else "",
+        )  # fmt: skip
 
     def record_account_list(self, extraction: Extraction) -> None:
         """Note how reading the accounts went; it goes with what is written next."""
@@ -161,10 +172,13 @@ class Run:
 
 def start_run(settings: Settings, now: datetime | None = None, name: str = "run") -> Run:
     """A run as of `now`, the present by default; an instant without offset is UTC."""
+    # What is kept are people's numbers and what they cost: for the owner's eyes only.
+    os.umask(0o077)
     instant = datetime.now(UTC) if now is None else now
     instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     instant = instant.replace(microsecond=0)
-    return Run(settings, instant, f"{name}-{instant:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}")
+    run_id = f"{name}-{instant:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+    return Run(settings, instant, run_id, name)
 
 
 @contextmanager
@@ -182,7 +196,9 @@ def writing(run: Run) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        progress.say(f"Waiting for {_describe_holder(holder)}, which is writing.")
+        waiting = f"Waiting for {_describe_holder(holder)}, which is writing."
+        progress.say(waiting)
+        logger().warning("%s", waiting)
         try:
             lock.acquire(timeout=settings.lock_wait.total_seconds())
         except filelock.Timeout:

@@ -17,9 +17,11 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from flows.errors import WrongUseError
+from flows.secret_blocks import read_secret
 from transforms.ages import Ages
 
 SQL_FOLDER = Path(__file__).resolve().parents[1] / "sql"
@@ -63,8 +65,50 @@ def _account_sid(sid: str) -> str:
     return sid
 
 
+class _SecretBlocks(PydanticBaseSettingsSource):
+    """Secrets that neither environment nor `.env` has, from Prefect's Secret blocks: block
+    `twilio-auth-token` for TWILIO_AUTH_TOKEN, and so on.
+
+    A server is asked only for what is missing: the key's secret if there is a key, the token if
+    there is none, the key of phone numbers if they are masked or hashed.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        block = variable_of(field_name).lower().replace("_", "-")
+        return read_secret(block), str(field.validation_alias or field_name), False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {}
+        for name in self._missing():
+            value, key, _ = self.get_field_value(Settings.model_fields[name], name)
+            if value is not None:
+                found[key] = value
+        return found
+
+    def _missing(self) -> list[str]:
+        missing = []
+        if self._given("account_sid"):
+            has_key = self._given("api_key")
+            if not (self._given("auth_token") or (has_key and self._given("api_secret"))):
+                missing.append("api_secret" if has_key else "auth_token")
+        is_keyed = self._given("phone_numbers") in ("masked", "hashed")
+        if is_keyed and not self._given("phone_key"):
+            missing.append("phone_key")
+        return missing
+
+    def _given(self, name: str) -> Any:
+        for key in (name, variable_of(name), variable_of(name).lower()):
+            value = self.current_state.get(key)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            if value:
+                return value
+        return None
+
+
 class Settings(BaseSettings):
-    """Every setting, from the environment or a `.env` file; the environment wins.
+    """Every setting, from the environment or a `.env` file; the environment wins. Secrets that
+    neither has may be in Prefect's Secret blocks.
 
     Blank values count as not given. `.env.example` lists each setting with one line.
     """
@@ -156,6 +200,18 @@ class Settings(BaseSettings):
         timedelta(hours=2), description="How long a run waits for another that is writing (2h)."
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where settings come from, the first that has one wins."""
+        return init_settings, env_settings, dotenv_settings, _SecretBlocks(settings_cls)
+
     @model_validator(mode="after")
     def _keyed_numbers_have_a_key(self) -> Settings:
         if self.phone_numbers != "plain" and not self.phone_key.get_secret_value():
@@ -215,6 +271,11 @@ class Settings(BaseSettings):
     def warehouse(self) -> Path:
         """The published DuckDB file."""
         return self.root / "warehouse.duckdb"
+
+    @property
+    def metrics(self) -> Path:
+        """Figures of the last runs for a monitoring system, in Prometheus' text format."""
+        return self.root / "metrics.prom"
 
     @property
     def reports(self) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flows.errors import ExtractionFailedError
+from flows.observing import observe
 from flows.run import Extraction, Run
 from flows.tasks.report import Report
 
@@ -45,14 +46,18 @@ def finish(run: Run, reports: list[Report]) -> Summary:
         reports=tuple(reports),
     )
     failed = [extraction for extraction in extractions if _is_failure(run, extraction)]
-    run.keep_summary(
-        {
-            **dataclasses.asdict(summary),
-            "now": run.now,
-            "ended_at": datetime.now(UTC),
-            "failed": [_in_words(extraction) for extraction in failed],
-        }
-    )
+    ended_at = datetime.now(UTC)
+    record = {
+        **dataclasses.asdict(summary),
+        "flow": run.flow,
+        "now": run.now.isoformat(),
+        "started_at": run.started_at.isoformat(timespec="seconds"),
+        "ended_at": ended_at.isoformat(timespec="seconds"),
+        "seconds": round((ended_at - run.started_at).total_seconds(), 1),
+        "failed": [_in_words(extraction) for extraction in failed],
+    }
+    run.keep_summary(record)
+    observe(run.settings, record, reports)
     if failed:
         raise ExtractionFailedError(_describe(failed))
     return summary
