@@ -198,8 +198,9 @@ def plan_new_and_open(
         return _first_reading(known.account_sid, first, now, unsent_pages)
     last_end = new[0][0] if new else now
     start = max(last_end - OVERLAP, earliest)
-    if unsent_pages and known.scanned_until is not None:
-        start = max(min(start, known.scanned_until - OVERLAP), earliest)
+    if unsent_pages:
+        scanned_until = known.scanned_until or begin
+        start = max(min(start, scanned_until - OVERLAP), earliest)
     expected = _pace(known) * (now - last_end).total_seconds()
     open_at = known.open_at[
         _is_due(known.open_at, known.open_read_at, now, ages.sent)

@@ -187,7 +187,10 @@ def test_what_failed_is_read_again_unless_it_was_read_since_or_is_past_retention
 
 
 def test_a_gap_is_read_from_where_the_last_reading_ended() -> None:
-    known = KnownAccount(ACCOUNT, covered=[(NOW - 60 * DAY, NOW - 20 * DAY)])
+    known = KnownAccount(
+        ACCOUNT, covered=[(NOW - 60 * DAY, NOW - 20 * DAY)], since=NOW - 60 * DAY,
+        scanned_until=NOW - 20 * DAY,
+    )  # fmt: skip
     assert min(entry.window.start for entry in plan(known)) == NOW - 20 * DAY - 2 * HOUR
 
 
@@ -233,7 +236,10 @@ def test_a_scan_that_failed_is_made_up_for_by_the_next() -> None:
 def test_time_between_a_daily_run_and_a_later_backfill_is_read() -> None:
     """After an outage someone read the last days by hand first: the days before are still due."""
     covered = [(NOW - 30 * DAY, NOW - 9 * DAY), (NOW - 4 * DAY, NOW - 2 * DAY)]
-    known = KnownAccount(ACCOUNT, covered=covered, since=NOW - 30 * DAY, sent_at=SENT_AT)
+    known = KnownAccount(
+        ACCOUNT, covered=covered, since=NOW - 30 * DAY, scanned_until=NOW - 9 * DAY,
+        sent_at=SENT_AT,
+    )  # fmt: skip
     gap = (NOW - 9 * DAY - 2 * HOUR, NOW - 4 * DAY)
     assert join_spans(spans(plan(known), "messages", "could not be read")) == [gap]
     old_backfill = KnownAccount(ACCOUNT, covered=[(NOW - 200 * DAY, NOW - 190 * DAY)])
