@@ -184,7 +184,7 @@ _STATUS = {
                     and later.read_at >= failed.read_at
             )
         group by all
-        order by failed.dataset not like '%messages', failed.window_start desc
+        order by bool_or(failed.dataset like '%messages') desc, failed.window_start desc
         limit 20
     """,
     "rejects": """
