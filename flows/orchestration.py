@@ -52,7 +52,10 @@ def logger() -> logging.Logger | logging.LoggerAdapter[Any]:
 
 
 def flow(name: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A Prefect flow of that name whose submitted tasks run on threads."""
+    """A Prefect flow of that name whose submitted tasks run on threads.
+
+    Hooks for `on_running` and `on_failure` come after those that every flow has.
+    """
     if _is_plain:
         return lambda function: _PlainFlow(name, function)
     import prefect
@@ -63,8 +66,8 @@ def flow(name: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
         name=name,
         task_runner=runner,
         flow_run_name=name_of_run,
-        on_running=[drop_other_late_runs],
-        on_failure=[_note_failed_run],
+        on_running=[drop_other_late_runs, *options.pop("on_running", ())],
+        on_failure=[_note_failed_run, *options.pop("on_failure", ())],
         **options,
     )
 

@@ -25,7 +25,7 @@ import psutil
 
 PROJECT = Path(__file__).resolve().parents[2]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
-_PREPARING = ("prefect work-pool", "prefect work-queue", "prefect --no-prompt deploy")
+_PREPARING = ("prefect work-pool create", "prefect work-queue create", "prefect --no-prompt deploy")
 _ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
