@@ -9,8 +9,7 @@ from flows import progress
 from flows.run import Extraction, Run
 from flows.tasks.extract import extract, extract_singles
 from flows.tasks.normalize import Intake
-from transforms.refresh import Planned
-from transforms.windows import Window
+from transforms.windows import Planned, Window
 
 
 class Reading:

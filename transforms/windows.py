@@ -33,6 +33,16 @@ class Window:
         return f"{first}" if last <= first else f"{first}..{last}"
 
 
+@dataclass(frozen=True)
+class Planned:
+    """One window with why it is read and how many requests it is expected to take (None: a
+    first reading, nobody knows)."""
+
+    window: Window
+    reason: str
+    requests: int | None
+
+
 def midnight(day: date) -> datetime:
     """The first instant of a UTC day."""
     return datetime.combine(day, time(), UTC)

@@ -16,7 +16,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from flows.datasets import DATASETS
 from flows.lake import Lake, Transaction, split_by_partition
 from flows.orchestration import task
 from flows.run import Extraction, Run
+from transforms.ages import LONGEST_WAIT
 from transforms.merge import (
     SEQUENCE,
     CompleteReads,
@@ -56,9 +57,6 @@ from transforms.tables import (
 from transforms.windows import Span, Window
 
 _RECORDS_AT_ONCE = 16_000
-# From a message's creation until it is sent: 35 days when it was scheduled
-# (twilio.com/docs/messaging/features/message-scheduling), and some to spare.
-_LONGEST_WAIT = timedelta(days=40)
 _ABANDONED_AFTER = 2 * 86_400  # seconds
 
 
@@ -305,7 +303,7 @@ def _touched_partitions(lake: Lake, reads: CompleteReads) -> list[str]:
         return []
     start, end = reads.spans[0][0], reads.spans[-1][1]
     touched = []
-    earliest = f"{start - _LONGEST_WAIT:%Y-%m-%d}"
+    earliest = f"{start - LONGEST_WAIT:%Y-%m-%d}"
     for file in lake.files(MESSAGES):
         if not earliest <= file.partition <= f"{end:%Y-%m-%d}":
             continue

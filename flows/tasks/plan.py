@@ -11,32 +11,36 @@ import pyarrow.compute as pc
 from flows.errors import WrongUseError
 from flows.orchestration import task
 from flows.run import Run
-from transforms.ages import Ages
-from transforms.refresh import (
+from transforms.ages import LONGEST_WAIT, Ages, earliest_readable
+from transforms.knowledge import (
     KnownAccount,
-    Planned,
-    about_to_be_lost,
-    earliest_readable,
     know_account,
-    plan_daily_usage,
+    looked_for,
+    read_badly,
+    read_well,
+    spans_of,
+)
+from transforms.refresh import (
+    OVERLAP,
+    about_to_be_lost,
     plan_deep,
     plan_new_and_open,
     plan_scan,
     plan_span,
-    plan_triggers,
-    plan_usage,
 )
+from transforms.refresh_usage import plan_daily_usage, plan_triggers, plan_usage
 from transforms.tables import EXTRACTIONS, MESSAGES
 from transforms.windows import (
+    Planned,
     Span,
     Window,
     first_of_next_month,
     join_spans,
     midnight,
     split_months,
+    subtract_spans,
 )
 
-_LONGEST_WAIT = timedelta(days=40)
 _NEEDED = ("account_sid", "message_sid", "status", "price", "created_at", "sent_at")
 
 
@@ -99,9 +103,9 @@ def plan_backfill(
         _month(run, accounts, first, last)
         for first, last in reversed(list(split_months(start, end)))
     ]
+    scans = [entry for sid in accounts for entry in plan_scan(sid, start, end)]
     if run.settings.unsent_pages:
-        for account_sid in accounts:
-            months[0] = plan_scan(account_sid, start, end) + months[0]
+        months[0] = scans + months[0]
     # The range as it was given: what today or retention make of it moves while it is read.
     prefix = f"backfill-{since:%Y%m%d}-{'today' if until is None else f'{until:%Y%m%d}'}-"
     run.run_id = prefix + run.run_id.rpartition("-")[2]
@@ -109,7 +113,7 @@ def plan_backfill(
     if unfinished.num_rows:
         run.notices.append("Going on with the interrupted backfill of this range.")
         done = _Done(unfinished)
-        months = [[entry for entry in month if entry.window not in done] for month in months]
+        months = [[left for entry in month for left in done.left_of(entry)] for month in months]
     return [month for month in months if month]
 
 
@@ -159,7 +163,7 @@ def _know_accounts(run: Run, accounts: Sequence[str], ledger: pa.Table) -> list[
     open."""
     ages: Ages = run.settings.ages
     # A scheduled message is sent long after its creation, and may be open long after that.
-    oldest, older = run.now - ages.oldest, run.now - ages.oldest - _LONGEST_WAIT
+    oldest, older = run.now - ages.oldest, run.now - ages.oldest - LONGEST_WAIT
     still_open = run.now - ages.sent[-1] - timedelta(days=2)
     partitions = [
         file.partition
@@ -193,7 +197,7 @@ def _unfinished(run: Run, prefix: str, windows: Sequence[Window]) -> pa.Table:
         since.append(name)
         rows = ledger.filter(pc.is_in(ledger["run_id"], value_set=pa.array(since)))
         last: datetime = pc.max(rows["window_end"]).as_py()
-        told = _Done(rows, outcomes=None)
+        told = _Done(rows, or_failed=True)
         possible = [window for window in windows if window.end <= last]
         if run.is_finished(name) and all(window in told for window in possible):
             since = []
@@ -201,22 +205,30 @@ def _unfinished(run: Run, prefix: str, windows: Sequence[Window]) -> pa.Table:
 
 
 class _Done:
-    """The windows that a part of the ledger says were read, or had another of some outcomes; None:
-    of which it has a word at all."""
+    """The windows that a part of the ledger says were read, or (`or_failed`) has a word of."""
 
-    def __init__(self, ledger: pa.Table, outcomes: Sequence[str] | None = ("ok", "empty")) -> None:
-        good = ledger
-        if outcomes is not None:
-            good = good.filter(pc.is_in(good["outcome"], value_set=pa.array(outcomes)))
-        spans: dict[tuple[str, str], list[Span]] = {}
-        for row in good.to_pylist():
-            key = row["dataset"], row["account_sid"]
-            spans.setdefault(key, []).append((row["window_start"], row["window_end"]))
-        self._spans = {key: join_spans(parts) for key, parts in spans.items()}
+    def __init__(self, ledger: pa.Table, *, or_failed: bool = False) -> None:
+        self._spans: dict[tuple[str, str], list[Span]] = {}
+        for account_sid in pc.unique(ledger["account_sid"]).to_pylist():
+            mine = ledger.filter(pc.equal(ledger["account_sid"], account_sid))
+            for dataset in pc.unique(mine["dataset"]).to_pylist():
+                is_scan = dataset == "unsent_messages"
+                spans = looked_for(mine) if is_scan else spans_of(read_well(mine, dataset))
+                if or_failed:
+                    spans += spans_of(read_badly(mine, dataset))
+                self._spans[dataset, account_sid] = join_spans(spans)
 
     def __contains__(self, window: Window) -> bool:
         spans = self._spans.get((window.dataset, window.account_sid), [])
-        if window.dataset == "unsent_messages":
-            # The scan may have stopped earlier, by its page limit.
-            return any(end == window.end for _, end in spans)
         return any(start <= window.start and window.end <= end for start, end in spans)
+
+    def left_of(self, entry: Planned) -> list[Planned]:
+        """What of a window is still to be read: all or nothing, of a scan what is newer."""
+        window = entry.window
+        if window in self:
+            return []
+        if window.dataset != "unsent_messages":
+            return [entry]
+        looked = self._spans.get((window.dataset, window.account_sid), [])
+        ((start, _), *_) = subtract_spans([(window.start, window.end)], looked)
+        return plan_scan(window.account_sid, max(start - OVERLAP, window.start), window.end)

@@ -7,6 +7,7 @@ import sys
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -18,9 +19,10 @@ from simulator.process import Server, running
 from simulator.truth import expected_messages
 from simulator.world import World, WorldConfig
 from tests.flows.conftest import NOW, Warehouse, assert_equal_to_truth, reads_of
-from transforms.tables import EXTRACTIONS, MESSAGES, TABLES
+from transforms.tables import ACCOUNTS, EXTRACTIONS, MESSAGES, TABLES
 
 PROJECT = Path(__file__).resolve().parents[2]
+DAY = timedelta(days=1)
 OLD_DUCKDB = PROJECT / ".tools" / "duckdb-1.1.3" / "bin" / "python"
 
 
@@ -151,24 +153,49 @@ def test_a_backfill_reads_the_days_asked_for_and_an_interrupted_one_goes_on(
     filled.run("backfill", since=since, until=until, now=NOW)
     dates = {row["message_date"] for row in filled.report("daily_volume")}
     assert (min(dates), max(dates)) == ("2026-10-12", "2026-10-19")
-    # Take one window out of the ledger, as if the run had died before it.
-    ledger = lake(filled).read(EXTRACTIONS)
-    is_day = [
-        row["dataset"] == "messages" and row["window_start"].date() == date(2026, 10, 15)
-        for row in ledger.to_pylist()
-    ]
-    with lake(filled).transaction() as transaction:
-        transaction.replace(
-            EXTRACTIONS, "2026-11", ledger.filter(pa.array([not hit for hit in is_day]))
-        )
+    windows = forget_day(filled, date(2026, 10, 15))
     before = account.requests()["messages"]
     summary = filled.run("backfill", since=since, until=until, now=NOW)
     assert "interrupted" in summary.notices[0]
-    assert account.requests()["messages"] - before == sum(is_day)
+    assert account.requests()["messages"] - before == windows
     # Finished now: the same range is read again.
     before = account.requests()["messages"]
     filled.run("backfill", since=since, until=until, now=NOW)
-    assert account.requests()["messages"] - before > sum(is_day)
+    assert account.requests()["messages"] - before > windows
+
+
+def test_a_backfill_that_goes_on_another_day_searches_what_is_newer_only(
+    tmp_path: Path, account: Server
+) -> None:
+    """And so does the first daily run after it."""
+    filled = Warehouse(tmp_path, account, {"WAREHOUSE_INITIAL_DAYS": "20"})
+    since = date(2026, 10, 12)
+
+    def requests(flow: str, **options: Any) -> int:
+        before = account.requests()["messages"]
+        filled.run(flow, **options)
+        return account.requests()["messages"] - before
+
+    whole = requests("backfill", since=since, now=NOW - DAY)
+    (summary,) = (filled.root / "lake" / "runs").glob("backfill-*.json")
+    summary.unlink()  # as if it had died before its end
+    accounts = lake(filled).read(ACCOUNTS).num_rows
+    assert requests("backfill", since=since, now=NOW) == accounts  # a page each
+    assert requests("daily", now=NOW) <= 2 * accounts < whole / 3
+
+
+def forget_day(warehouse: Warehouse, day: date) -> int:
+    """Take a day's windows out of the ledger, as if the run had died before them; how many."""
+    ledger = lake(warehouse).read(EXTRACTIONS)
+    is_day = [
+        row["dataset"] == "messages" and row["window_start"].date() == day
+        for row in ledger.to_pylist()
+    ]
+    with lake(warehouse).transaction() as transaction:
+        transaction.replace(
+            EXTRACTIONS, "2026-11", ledger.filter(pa.array([not hit for hit in is_day]))
+        )
+    return sum(is_day)
 
 
 def test_an_api_key_reads_its_own_account(

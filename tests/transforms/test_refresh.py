@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,22 +14,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.ages import Ages
-from transforms.refresh import (
-    PAGE_ROWS,
+from transforms.ages import Ages, earliest_readable
+from transforms.knowledge import (
+    FINAL,
+    NEVER_PRICED,
     KnownAccount,
-    Planned,
-    about_to_be_lost,
-    cover,
-    earliest_readable,
     know_account,
     last_reads,
-    plan_daily_usage,
+    looked_for,
+)
+from transforms.refresh import (
+    PAGE_ROWS,
+    about_to_be_lost,
+    cover,
     plan_deep,
     plan_new_and_open,
 )
+from transforms.refresh_usage import plan_daily_usage
 from transforms.tables import EXTRACTIONS, MESSAGES
-from transforms.windows import join_spans, subtract_spans
+from transforms.windows import Planned, join_spans, subtract_spans
 
 NOW = datetime(2026, 11, 10, 6, tzinfo=UTC)
 ACCOUNT = "AC" + "1" * 32
@@ -68,7 +73,7 @@ def sent_between(start: datetime, end: datetime) -> np.ndarray:
 def read_until_yesterday(**more: Any) -> KnownAccount:
     """An account of 5,000 messages a day, read until 24 hours ago."""
     since = NOW - 30 * DAY
-    more = {"since": since, "scanned_until": NOW - DAY, **more}
+    more = {"since": since, "looked": [(since, NOW - DAY)], **more}
     return KnownAccount(ACCOUNT, covered=[(since, NOW - DAY)], sent_at=SENT_AT, **more)
 
 
@@ -189,7 +194,7 @@ def test_what_failed_is_read_again_unless_it_was_read_since_or_is_past_retention
 def test_a_gap_is_read_from_where_the_last_reading_ended() -> None:
     known = KnownAccount(
         ACCOUNT, covered=[(NOW - 60 * DAY, NOW - 20 * DAY)], since=NOW - 60 * DAY,
-        scanned_until=NOW - 20 * DAY,
+        looked=[(NOW - 60 * DAY, NOW - 20 * DAY)],
     )  # fmt: skip
     assert min(entry.window.start for entry in plan(known)) == NOW - 20 * DAY - 2 * HOUR
 
@@ -229,7 +234,7 @@ def test_usage_is_read_by_months_from_the_first_day_of_the_earliest() -> None:
 
 
 def test_a_scan_that_failed_is_made_up_for_by_the_next() -> None:
-    known = read_until_yesterday(scanned_until=NOW - 4 * DAY)
+    known = read_until_yesterday(looked=[(NOW - 30 * DAY, NOW - 4 * DAY)])
     assert spans(plan(known), "unsent_messages") == [(NOW - 4 * DAY - 2 * HOUR, NOW)]
 
 
@@ -237,13 +242,54 @@ def test_time_between_a_daily_run_and_a_later_backfill_is_read() -> None:
     """After an outage someone read the last days by hand first: the days before are still due."""
     covered = [(NOW - 30 * DAY, NOW - 9 * DAY), (NOW - 4 * DAY, NOW - 2 * DAY)]
     known = KnownAccount(
-        ACCOUNT, covered=covered, since=NOW - 30 * DAY, scanned_until=NOW - 9 * DAY,
+        ACCOUNT, covered=covered, since=NOW - 30 * DAY,
+        looked=[(NOW - 30 * DAY, NOW - 9 * DAY)],
         sent_at=SENT_AT,
     )  # fmt: skip
     gap = (NOW - 9 * DAY - 2 * HOUR, NOW - 4 * DAY)
     assert join_spans(spans(plan(known), "messages", "could not be read")) == [gap]
     old_backfill = KnownAccount(ACCOUNT, covered=[(NOW - 200 * DAY, NOW - 190 * DAY)])
     assert min(start for start, _ in spans(plan(old_backfill), "messages")) > NOW - 31 * DAY
+
+
+def test_the_first_daily_run_after_a_backfill_asks_for_what_is_new_only() -> None:
+    backfilled = [(NOW - 90 * DAY, NOW - DAY)]
+    known = KnownAccount(ACCOUNT, covered=backfilled, looked=backfilled, sent_at=SENT_AT)
+    assert min(entry.window.start for entry in plan(known)) == NOW - DAY - 2 * HOUR
+
+
+def test_what_was_read_is_not_read_again_because_nobody_has_searched_it() -> None:
+    """Windows were read without a scan (WAREHOUSE_UNSENT_PAGES=0), then a scan is asked for."""
+    known = KnownAccount(ACCOUNT, covered=[(NOW - 90 * DAY, NOW - DAY)], sent_at=SENT_AT)
+    planned = plan(known, unsent_pages=10)
+    assert spans(planned, "unsent_messages") == [(NOW.replace(hour=0) - 30 * DAY, NOW)]
+    assert min(start for start, _ in spans(planned, "messages")) == NOW - DAY - 2 * HOUR
+    assert sum(entry.requests or 0 for entry in planned) <= 16
+
+
+def test_a_scan_that_its_limit_ended_has_looked_as_far_back_as_it_ever_may() -> None:
+    ended = extraction("unsent_messages", NOW - 2 * DAY, NOW, NOW)
+    ended["detail"] = "Stopped after 50 pages."
+    single = extraction("unsent_messages", NOW - HOUR, NOW - HOUR + timedelta(seconds=1), NOW)
+    failed = extraction("unsent_messages", NOW - 9 * DAY, NOW + DAY, NOW, "failed")
+
+    def looked(*rows: dict[str, Any]) -> list[tuple[datetime, datetime]]:
+        return looked_for(pa.Table.from_pylist(list(rows), EXTRACTIONS.schema))
+
+    assert looked({**ended, "detail": None}, failed) == [(NOW - 2 * DAY, NOW)]
+    assert looked(single, failed) == []
+    ((start, end),) = looked(ended, single, failed)
+    assert start < earliest_readable(NOW)
+    assert end == NOW
+
+
+def test_statuses_are_final_here_that_are_final_in_the_models() -> None:
+    seed = Path(__file__).parents[2] / "sql/seeds/message_statuses.csv"
+    with seed.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert {row["status"] for row in rows if row["is_final"] == "true"} == set(FINAL)
+    failed = {row["status"] for row in rows if row["is_failed"] == "true"}
+    assert failed | {"canceled"} == set(NEVER_PRICED)
 
 
 def test_all_or_none_of_a_second_is_asked_for_by_sid() -> None:
