@@ -165,7 +165,7 @@ def _are_settled(
 ) -> bool:
     """Whether all of a period was read, and its messages change no more."""
     first, end = midnight(period.start, zone), midnight(period.end, zone)
-    return ledger.covers(member.account_sid, MESSAGES, first, end) and not any(
+    return ledger.is_complete(member.account_sid, first, end) and not any(
         tallies[day].unsettled for day in period.days if day in tallies
     )
 

@@ -11,6 +11,7 @@ from simulator.truth.values import DAY, midnight
 from simulator.world import Account, World
 
 # A reading at midnight sharp saw nothing of the day that begins then.
+_LISTS_LAG = timedelta(hours=2)
 _AN_INSTANT = timedelta(microseconds=1)
 
 
@@ -39,6 +40,13 @@ class Ledger:
         """Whether all from the first instant to the end was read."""
         return any(
             start <= first and end <= stop for start, stop in self.stretches(account_sid, dataset)
+        )
+
+    def is_complete(self, account_sid: str, first: datetime, end: datetime) -> bool:
+        """Whether no message of that time can be missing: all of it was read, and its end two
+        hours or more after it was over, for lists lack the newest for a while."""
+        return any(
+            start <= first and end <= until for start, until in self._complete.get(account_sid, ())
         )
 
     def covers_day(self, account_sid: str, dataset: str, day: date, zone: tzinfo = UTC) -> bool:
@@ -82,6 +90,26 @@ class Ledger:
     def refused_accounts(self) -> set[str]:
         """Accounts whose messages or usage were asked for and never read."""
         return {read.account_sid for read in self._asked} - self.read_accounts()
+
+    @cached_property
+    def _complete(self) -> dict[str, list[tuple[datetime, datetime]]]:
+        """The stretches of messages, each up to where its readings were late enough."""
+        return {
+            account_sid: [
+                (
+                    start,
+                    max(
+                        min(read.end, read.at - _LISTS_LAG)
+                        for read in self._asked
+                        if (read.account_sid, read.dataset) == (account_sid, MESSAGES)
+                        and read.is_whole
+                        and start <= read.start <= stop
+                    ),
+                )
+                for start, stop in stretches
+            ]
+            for account_sid, stretches in self._unbroken[MESSAGES].items()
+        }
 
     @cached_property
     def known_accounts(self) -> dict[str, Account]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from simulator.observed import MESSAGES
 from simulator.truth.ledger import Ledger
 from simulator.truth.seen import Seen, currency_of, price_of
 from simulator.truth.values import DAY, Row, midnight
@@ -36,7 +35,7 @@ def daily_volume(seen: Iterable[Seen], zone: ZoneInfo, ledger: Ledger) -> list[R
                 **_outcomes(group),
                 "message_cost": price_of(group),
                 "unpriced_count": sum(entry.state.price is None for entry in group),
-                "is_settled": ledger.covers(account_sid, MESSAGES, first, end)
+                "is_settled": ledger.is_complete(account_sid, first, end)
                 and all(entry.is_settled for entry in group),
             }
         )
@@ -70,7 +69,7 @@ def hourly_delivery_rate(seen: Iterable[Seen], ledger: Ledger) -> list[Row]:
                 **outcomes,
                 "delivery_rate": arrived / tried if tried else None,
                 "confirmed_delivery_rate": arrived / answered if answered else None,
-                "is_settled": ledger.covers(account_sid, MESSAGES, first, first + _HOUR)
+                "is_settled": ledger.is_complete(account_sid, first, first + _HOUR)
                 and all(entry.is_settled for entry in group),
             }
         )

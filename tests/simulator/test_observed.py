@@ -142,9 +142,12 @@ def test_settled_is_what_the_last_reading_of_its_window_says() -> None:
     assert not is_settled(Read(MESSAGES, sid, day, end, end))  # not a day old yet
     assert is_settled(Read(MESSAGES, sid, day, end, late))
     # Its own window read again is enough, another is not.
-    first = Read(MESSAGES, sid, day, end, end)
+    first = Read(MESSAGES, sid, day, end, end + timedelta(hours=2))
     assert is_settled(first, Read(MESSAGES, sid, HOURS[9], HOURS[11], late))
     assert not is_settled(first, Read(MESSAGES, sid, HOURS[11], end, late))
+    # What was read within two hours of its end may lack messages that were not listed yet.
+    hasty = replace(first, at=first.at - timedelta(seconds=1))
+    assert not is_settled(hasty, Read(MESSAGES, sid, HOURS[9], HOURS[11], late))
     # A day is covered by windows that touch; not if a second is missing.
     morning, afternoon = (
         Read(MESSAGES, sid, day, HOURS[12], late),

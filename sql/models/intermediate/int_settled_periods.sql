@@ -79,7 +79,8 @@ unbroken_reads as (
     select distinct
         account_sid,
         unbroken_from,
-        unbroken_until
+        unbroken_until,
+        complete_until
     from reads
     where dataset = 'messages'
 
@@ -87,17 +88,23 @@ unbroken_reads as (
 
 periods_covered as (
 
-    select distinct
+    select
         account_periods.calendar,
         account_periods.period,
         account_periods.period_start,
-        account_periods.account_sid
+        account_periods.account_sid,
+        bool_or(account_periods.ends_at <= unbroken_reads.complete_until) as is_complete
     from account_periods
     inner join unbroken_reads
         on
             account_periods.account_sid = unbroken_reads.account_sid
             and account_periods.starts_at >= unbroken_reads.unbroken_from
             and account_periods.ends_at <= unbroken_reads.unbroken_until
+    group by
+        account_periods.calendar,
+        account_periods.period,
+        account_periods.period_start,
+        account_periods.account_sid
 
 ),
 
@@ -141,7 +148,7 @@ settled_periods as (
         account_periods.account_sid,
         account_periods.ends_at,
         periods_covered.account_sid is not null as messages_are_read,
-        periods_covered.account_sid is not null
+        coalesce(periods_covered.is_complete, false)
         and coalesce(unsettled.unsettled_count, 0) = 0 as messages_are_settled,
         periods_with_usage.account_sid is not null as usage_is_read,
         coalesce(

@@ -104,7 +104,9 @@ select
     read_until,
     last_read_at,
     min(read_from) over unbroken as unbroken_from,
-    max(read_until) over unbroken as unbroken_until
+    max(read_until) over unbroken as unbroken_until,
+    -- The newest messages may be missing from Twilio's list for a while.
+    max(least(read_until, last_read_at - interval 2 hour)) over unbroken as complete_until
 
 from stretches_numbered
 window unbroken as (partition by dataset, account_sid, unbroken_number)

@@ -11,7 +11,7 @@ unbroken_reads as (
     select distinct
         account_sid,
         unbroken_from,
-        unbroken_until
+        complete_until
     from {{ ref('reads') }}
     where dataset = 'messages'
 
@@ -50,7 +50,7 @@ dates_covered as (
             daily_messages.account_sid = unbroken_reads.account_sid
             and unbroken_reads.unbroken_from
             <= daily_messages.message_date::timestamp at time zone '{{ var("timezone") }}'
-            and unbroken_reads.unbroken_until
+            and unbroken_reads.complete_until
             >= (daily_messages.message_date + 1)::timestamp at time zone '{{ var("timezone") }}'
 
 )

@@ -23,7 +23,7 @@ unbroken_reads as (
     select distinct
         account_sid,
         unbroken_from,
-        unbroken_until
+        complete_until
     from {{ ref('reads') }}
     where dataset = 'messages'
 
@@ -39,7 +39,7 @@ hours_covered as (
         on
             hourly_messages.account_sid = unbroken_reads.account_sid
             and unbroken_reads.unbroken_from <= hourly_messages.hour_started_at
-            and unbroken_reads.unbroken_until
+            and unbroken_reads.complete_until
             >= hourly_messages.hour_started_at + interval 1 hour
 
 )
