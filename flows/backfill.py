@@ -11,7 +11,7 @@ from flows.settings import read_settings
 from flows.summary import Summary, finish
 from flows.tasks.extract import extract_accounts
 from flows.tasks.load import load
-from flows.tasks.model import model
+from flows.tasks.model import Models, model
 from flows.tasks.normalize import normalize
 from flows.tasks.plan import plan_backfill
 from flows.tasks.publish import publish
@@ -37,6 +37,7 @@ def backfill(since: date, until: date | None = None, now: datetime | None = None
     """
     settings = read_settings()
     run = start_run(settings, now, name="backfill")
+    models = Models(run)
     accounts = extract_accounts(run)
     months = [Reading(run, month) for month in plan_backfill(run, accounts, since, until)]
     for month in months:
@@ -45,6 +46,6 @@ def backfill(since: date, until: date | None = None, now: datetime | None = None
             normalize(run, intake)
     with writing(run):
         load(settings)
-        run.notices += model(settings)
+        run.notices += model(models)
         publish(settings)
         return finish(run, report(settings))

@@ -11,7 +11,7 @@ from flows.settings import read_settings
 from flows.summary import Summary, finish
 from flows.tasks.extract import extract_accounts
 from flows.tasks.load import load
-from flows.tasks.model import model
+from flows.tasks.model import Models, model
 from flows.tasks.normalize import normalize
 from flows.tasks.plan import plan_deep_refresh
 from flows.tasks.publish import publish
@@ -32,9 +32,10 @@ def deep_refresh(now: datetime | None = None) -> Summary:
     settings = read_settings()
     run = start_run(settings, now, name="deep-refresh")
     with writing(run):
+        models = Models(run)
         accounts = extract_accounts(run)
         normalize(run, read(run, plan_deep_refresh(run, accounts)))
         load(settings)
-        run.notices += model(settings)
+        run.notices += model(models)
         publish(settings)
         return finish(run, report(settings))

@@ -11,7 +11,7 @@ from flows.settings import read_settings
 from flows.summary import Summary, finish
 from flows.tasks.extract import extract_accounts
 from flows.tasks.load import load
-from flows.tasks.model import model
+from flows.tasks.model import Models, model
 from flows.tasks.normalize import normalize
 from flows.tasks.plan import plan_month
 from flows.tasks.publish import publish
@@ -34,9 +34,10 @@ def month_close(month: date | None = None, now: datetime | None = None) -> Summa
     run = start_run(settings, now, name="month-close")
     last_month = run.now.date().replace(day=1) - timedelta(days=1)
     with writing(run):
+        models = Models(run)
         accounts = extract_accounts(run)
         normalize(run, read(run, plan_month(run, accounts, month or last_month)))
         load(settings)
-        run.notices += model(settings)
+        run.notices += model(models)
         publish(settings)
         return finish(run, report(settings))

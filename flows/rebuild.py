@@ -7,7 +7,7 @@ from flows.run import start_run, writing
 from flows.settings import read_settings
 from flows.summary import Summary, finish
 from flows.tasks.load import begin_anew, load
-from flows.tasks.model import model
+from flows.tasks.model import Models, model
 from flows.tasks.normalize import readmit
 from flows.tasks.publish import publish
 from flows.tasks.report import report
@@ -20,9 +20,10 @@ def rebuild() -> Summary:
     settings = read_settings()
     run = start_run(settings, name="rebuild")
     with writing(run):
+        models = Models(run)
         readmit(run)
         begin_anew(settings)
         load(settings)
-        run.notices += model(settings)
+        run.notices += model(models)
         publish(settings)
         return finish(run, report(settings))

@@ -5,19 +5,58 @@ from __future__ import annotations
 import gc
 import json
 import os
+import threading
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from flows.errors import ModelError
 from flows.orchestration import task
+from flows.run import Run
 from flows.settings import SQL_FOLDER, Settings
 
 _SHOWN = 5
+# dbt keeps its settings in the process: what a failed run left parsing must end first.
+_DBT = threading.Lock()
+
+
+class Models:
+    """The project of models, being parsed on a thread of its own.
+
+    dbt takes seconds to be imported and to parse; begun with the run, they pass while pages are
+    awaited. What it keeps between runs is kept for each flow, as a backfill parses while another
+    flow may build.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.build_file = run.settings.build_file
+        _set_environment(run.settings, run.settings.build / "dbt" / run.flow)
+        self._options = _options(run.settings)
+        self._manifest: Any = None
+        self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
+        self._thread.start()
+
+    def build(self) -> Any:
+        """`dbt build`, with what was parsed; where that failed it fails here too, and says why."""
+        from dbt.cli.main import dbtRunner
+
+        self._thread.join()
+        with _DBT:
+            # Unit tests prove the code, not the data: `make test` runs them.
+            return dbtRunner(manifest=self._manifest).invoke(
+                ["build", *self._options, "--exclude-resource-type", "unit_test"]
+            )
+
+    def _parse(self) -> None:
+        with _DBT:
+            from dbt.cli.main import dbtRunner
+
+            self._manifest = dbtRunner().invoke(["parse", *self._options]).result
 
 
 @task(name="model")
-def model(settings: Settings) -> list[str]:
+def model(models: Models) -> list[str]:
     """Build and test all models in the build file; afterwards its changes count as built.
 
     Returns what tests of severity warn had to say, in sentences.
@@ -25,16 +64,11 @@ def model(settings: Settings) -> list[str]:
     Raises:
         ModelError: a model or a test of severity error failed; the message names the first ones.
     """
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
-
-    _set_environment(settings)
     try:
-        # Unit tests prove the code, not the data: `make test` runs them.
-        result = dbtRunner().invoke(
-            ["build", *_options(settings), "--exclude-resource-type", "unit_test"]
-        )
+        result = models.build()
     finally:
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
         # dbt would keep the file locked for as long as this process lives.
         DuckDBConnectionManager.close_all_connections()
     failure = None if result.success else _what_failed(result)
@@ -44,7 +78,7 @@ def model(settings: Settings) -> list[str]:
     gc.collect()
     if failure is not None:
         raise ModelError(failure)
-    with duckdb.connect(str(settings.build_file)) as connection:
+    with duckdb.connect(str(models.build_file)) as connection:
         connection.execute("create or replace table pipeline.built as from pipeline.loaded")
     return warnings
 
@@ -64,11 +98,10 @@ def _options(settings: Settings) -> list[str]:
     ]  # fmt: skip
 
 
-def _set_environment(settings: Settings) -> None:
+def _set_environment(settings: Settings, target: Path) -> None:
     """dbt takes paths that its project files name from the environment only."""
     os.environ["WAREHOUSE_BUILD_FILE"] = str(settings.build_file)
-    os.environ["DBT_TARGET_PATH"] = str(settings.build / "dbt")
-    os.environ["DBT_LOG_PATH"] = str(settings.build / "dbt")
+    os.environ["DBT_TARGET_PATH"] = os.environ["DBT_LOG_PATH"] = str(target)
 
 
 def _what_warned(result: Any) -> list[str]:
