@@ -96,41 +96,52 @@ class CompleteReads:
 
 
 def is_vanished(
-    rows: pa.Table, seen_sids: pa.Array, reads: CompleteReads, now: datetime
+    rows: pa.Table, seen_sids: Sequence[pa.Array], reads: CompleteReads, now: datetime
 ) -> np.ndarray:
     """Which messages should have been seen in what was read whole, and were not.
 
     Args:
         rows: rows of `messages`, at least message_sid, account_sid, status, created_at, sent_at,
             first_seen_at and missing_since.
+        seen_sids: messages that were seen, in several sets: best the smallest first, as a set is
+            looked into only for what is in none of those before it.
         now: the run's clock; what another run saw first since then is not missing.
     """
-    candidates = pc.and_(
-        pc.and_(pc.is_null(rows["missing_since"]), pc.less(rows["first_seen_at"], now)),
-        pc.invert(pc.is_in(rows["message_sid"], value_set=seen_sids)),
+    unseen = np.flatnonzero(
+        _mask(pc.and_(pc.is_null(rows["missing_since"]), pc.less(rows["first_seen_at"], now)))
     )
-    vanished = pc.is_in(
-        rows["message_sid"], value_set=pa.array(reads.vanished_sids, pa.string())
-    ).to_numpy()
-    for spans_by_account, column, other in (
-        (reads.sent, "sent_at", None),
-        (reads.unsent, "created_at", "sent_at"),
-    ):
-        for account_sid, spans in spans_by_account.items():
-            of_account = pc.equal(rows["account_sid"], account_sid)
-            if other is not None:
-                # Those that may still be sent move in the list while it is read.
-                is_over = pc.is_in(rows["status"], value_set=pa.array(["canceled", "failed"]))
-                of_account = pc.and_(pc.and_(of_account, pc.is_null(rows[other])), is_over)
-            for start, end in join_spans(spans):
-                within = pc.and_(pc.greater_equal(rows[column], start), pc.less(rows[column], end))
-                vanished = vanished | _mask(pc.and_(of_account, within))
-    result: np.ndarray = vanished & _mask(candidates)
+    if len(unseen):
+        unseen = unseen[_was_asked_for(rows.take(unseen), reads)]
+    for sids in seen_sids:
+        if len(unseen):
+            is_seen = pc.is_in(rows["message_sid"].take(unseen), value_set=sids)
+            unseen = unseen[~_mask(is_seen)]
+    result = np.zeros(rows.num_rows, dtype=bool)
+    result[unseen] = True
     return result
 
 
+def _was_asked_for(rows: pa.Table, reads: CompleteReads) -> np.ndarray:
+    asked = _mask(
+        pc.is_in(rows["message_sid"], value_set=pa.array(reads.vanished_sids, pa.string()))
+    )
+    # Those that may still be sent move in the list while it is read.
+    is_over = pc.is_in(rows["status"], value_set=pa.array(["canceled", "failed"]))
+    is_unsent = pc.and_(pc.is_null(rows["sent_at"]), is_over)
+    for spans_by_account, column, of_kind in (
+        (reads.sent, "sent_at", pc.is_valid(rows["sent_at"])),
+        (reads.unsent, "created_at", is_unsent),
+    ):
+        for account_sid, spans in spans_by_account.items():
+            of_account = pc.and_(of_kind, pc.equal(rows["account_sid"], account_sid))
+            for start, end in join_spans(spans):
+                within = pc.and_(pc.greater_equal(rows[column], start), pc.less(rows[column], end))
+                asked = asked | _mask(pc.and_(of_account, within))
+    return asked
+
+
 def mark_vanished(
-    merged: MergedMessages, seen_sids: pa.Array, reads: CompleteReads, now: datetime
+    merged: MergedMessages, seen_sids: Sequence[pa.Array], reads: CompleteReads, now: datetime
 ) -> MergedMessages:
     """The same rows, with `missing_since` where a message has vanished, which is a change too."""
     vanished = is_vanished(merged.rows, seen_sids, reads, now)

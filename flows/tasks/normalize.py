@@ -322,16 +322,17 @@ def _merge_partition(
         columns = ("message_sid", "account_sid", "created_at", "sent_at", "first_seen_at",
                    "missing_since", "status")  # fmt: skip
         thin = lake.read(table, [partition], columns)
-        if not is_vanished(thin, received_sids, reads, run.now).any():
+        if not is_vanished(thin, [received_sids], reads, run.now).any():
             return None
     held = lake.read(table, [partition])
     seen = [feather.read_table(path) for path in parts]
     if table is MESSAGES:
+        merged, received = MergedMessages(held, MESSAGE_CHANGES.schema.empty_table()), []
         if seen:
-            merged = merge_messages(held, pa.concat_tables(seen).sort_by(SEQUENCE))
-        else:
-            merged = MergedMessages(held, MESSAGE_CHANGES.schema.empty_table())
-        merged = mark_vanished(merged, received_sids, reads, run.now)
+            observed = pa.concat_tables(seen)
+            received.append(observed["message_sid"].combine_chunks())
+            merged = merge_messages(held, observed.sort_by(SEQUENCE))
+        merged = mark_vanished(merged, [*received, received_sids], reads, run.now)
         rows, changes = merged.rows, merged.changes
     else:
         rows, changes = _merge_others(table, held, pa.concat_tables(seen).sort_by(SEQUENCE)), None

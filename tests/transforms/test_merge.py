@@ -229,7 +229,7 @@ HOUR = timedelta(hours=1)
 def vanished(rows: pa.Table, reads: CompleteReads, *seen_sids: str) -> dict[str, Any]:
     """missing_since of each message after a run that read these and saw those."""
     merged = MergedMessages(rows, MESSAGE_CHANGES.schema.empty_table())
-    marked = mark_vanished(merged, pa.array(seen_sids, pa.string()), reads, NOW)
+    marked = mark_vanished(merged, [pa.array(seen_sids, pa.string())], reads, NOW)
     assert [change["message_sid"] for change in marked.changes.to_pylist()] == [
         row["message_sid"]
         for row, before in zip(marked.rows.to_pylist(), rows.to_pylist(), strict=True)
