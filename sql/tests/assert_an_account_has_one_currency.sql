@@ -1,9 +1,26 @@
 {{ config(severity='warn') }}
 
+-- of each hour the greatest is counted; the days that are computed anew are looked at whole
+with
+
+currencies as (
+
+    select
+        account_sid,
+        currency
+    from {{ ref('hourly_messages') }}
+    union
+    select
+        account_sid,
+        currency
+    from {{ ref('int_messages_touched') }}
+
+)
+
 select
     account_sid,
     count(distinct currency) as currency_count
 
-from {{ source('lake', 'messages') }}
+from currencies
 group by account_sid
 having count(distinct currency) > 1
