@@ -599,9 +599,7 @@ def test_with_no_data_it_says_so(page: Page, changed: Callable[..., Path]) -> No
     assert_quiet(page, site)
 
 
-def test_one_message_of_one_account_is_judged_by_nobody(
-    page: Page, prefect_server: None, tmp_path: Path
-) -> None:
+def test_one_message_of_one_account_is_judged_by_nobody(page: Page, tmp_path: Path) -> None:
     config = WorldConfig(messages=1, days=30, accounts=1, seed=3, until=NOW)
     with running(config) as server:
         single = Warehouse(tmp_path, server, {"WAREHOUSE_INITIAL_DAYS": "30"})
