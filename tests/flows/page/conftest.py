@@ -33,10 +33,18 @@ def page(browser: Browser) -> Iterator[Page]:
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(warehouse: Warehouse) -> Path:
     """The page of the usual warehouse, as a run wrote it."""
     return warehouse.root / "reports" / "index.html"
+
+
+@pytest.fixture(scope="session")
+def shared(browser: Browser, site: Path) -> Iterator[Page]:
+    """The usual page, opened once: for tests that choose first and then only look."""
+    with browser.page() as opened:
+        opened.open(site)
+        yield opened
 
 
 @pytest.fixture

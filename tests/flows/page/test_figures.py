@@ -275,23 +275,22 @@ STATES = ("complete", "over", "short", "no usage", "not extracted")
 
 
 def test_completeness_is_the_simulators_truth(
-    page: Page, site: Path, world: World, first_day: datetime
+    shared: Page, world: World, first_day: datetime
 ) -> None:
     rows = expected_reports(world, NOW, "UTC", first_day)["completeness"]
     texts = Texts("en")
     names = {account.sid: account.name for account in world.accounts}
     first = date(2026, 10, 1)  # usage is read from the first day of a month
     assert first == min(row["usage_date"] for row in rows)
-    page.open(site)
     for scope, accounts in [("all", list(names)), *((sid, [sid]) for sid in names)]:
         mine = [row for row in rows if row["account_sid"] in accounts]
         states: dict[tuple[str, date], str] = {}
         for row in mine:
             key = (row["channel_group"], row["usage_date"])
             states[key] = max(states.get(key, "complete"), row["state"], key=STATES.index)
-        page.choose("all", scope)
+        shared.choose("all", scope)
         days = [first + timedelta(days=index) for index in range((NOW.date() - first).days + 1)]
-        assert page.js(
+        assert shared.js(
             "[...document.querySelectorAll('#completeness .strip svg')].map((strip) =>"
             " [...strip.querySelectorAll('title')].map((title) => title.textContent))"
         ) == [
@@ -303,7 +302,7 @@ def test_completeness_is_the_simulators_truth(
             for group in sorted({group for group, _ in states})
         ]
         gaps = [row for row in mine if row["state"] != "complete"]
-        found = page.rows("#completeness")
+        found = shared.rows("#completeness")
         assert sorted(cell for row in found for cell in row[3:]) == sorted(
             cell
             for row in gaps
@@ -319,12 +318,12 @@ def test_completeness_is_the_simulators_truth(
     assert len(gaps) < len(rows)
 
 
-def test_freshness_says_how_far_each_account_was_read(page: Page, site: Path, world: World) -> None:
-    page.open(site, "period=all&account=all")
+def test_freshness_says_how_far_each_account_was_read(shared: Page, world: World) -> None:
+    shared.choose("all", "all")
     read = ["active", "Oct 6, 2026, 00:00", *["Nov 10, 2026, 06:00"] * 3, "read"]
     main, *others = world.accounts
-    assert page.rows("#freshness") == [
+    assert shared.rows("#freshness") == [
         [account.name, *read] for account in (main, *sorted(others, key=lambda one: one.name))
     ]
-    page.choose("last_7_days", others[0].sid)
-    assert page.rows("#freshness") == [[others[0].name, *read]]
+    shared.choose("last_7_days", others[0].sid)
+    assert shared.rows("#freshness") == [[others[0].name, *read]]

@@ -121,19 +121,19 @@ def test_what_is_chosen_is_in_the_address_and_can_be_chosen_by_keyboard(
     assert page.complaints() == []
 
 
-def test_charts_have_tables_and_controls_have_names(page: Page, site: Path) -> None:
-    page.open(site)
-    page.js("document.querySelectorAll('figure details').forEach((one) => { one.open = true; })")
-    page.wait("document.querySelectorAll('figure table').length === 5")
-    days = page.rows("[data-chart=delivery]")
-    _, line = drawn(page, "delivery")
+def test_charts_have_tables_and_controls_have_names(shared: Page) -> None:
+    shared.choose("last_30_days", "all")
+    shared.js("document.querySelectorAll('figure details').forEach((one) => { one.open = true; })")
+    shared.wait("document.querySelectorAll('figure table').length === 5")
+    days = shared.rows("[data-chart=delivery]")
+    _, line = drawn(shared, "delivery")
     assert [row[3] for row in reversed(days) if row[3] != "–"] == [
         shown(rate, "share") for rate in line.values()
     ]
-    assert len(page.rows("[data-chart=hours]")) == 24
-    page.choose("last_7_days", "all")
-    assert len(page.rows("[data-chart=delivery]")) == 7
-    tree = page.call("Accessibility.getFullAXTree")["nodes"]
+    assert len(shared.rows("[data-chart=hours]")) == 24
+    shared.choose("last_7_days", "all")
+    assert len(shared.rows("[data-chart=delivery]")) == 7
+    tree = shared.call("Accessibility.getFullAXTree")["nodes"]
     named = {"combobox", "button", "img", "radio", "table", "region", "link", "heading"}
     nameless = [
         node
@@ -143,7 +143,7 @@ def test_charts_have_tables_and_controls_have_names(page: Page, site: Path) -> N
         and not node.get("name", {}).get("value")
     ]
     assert nameless == []
-    levels = page.js("[...document.querySelectorAll('h1, h2, h3')].map((one) => one.tagName)")
+    levels = shared.js("[...document.querySelectorAll('h1, h2, h3')].map((one) => one.tagName)")
     assert levels[0] == "H1"
     assert levels.count("H1") == 1
     assert all(int(after[1]) <= int(before[1]) + 1 for before, after in pairwise(levels))
@@ -181,14 +181,14 @@ def lost_on_paper(page: Page) -> list[str]:
     return lost
 
 
-def test_a_long_table_shows_its_first_rows_and_the_rest_when_asked(page: Page, site: Path) -> None:
-    page.open(site, "period=all&account=all")
+def test_a_long_table_shows_its_first_rows_and_the_rest_when_asked(shared: Page) -> None:
+    shared.choose("all", "all")
     shown_rows = (
         "[...document.querySelectorAll('#recipients tbody tr')]"
         ".filter((row) => row.checkVisibility()).length"
     )
-    assert page.js(shown_rows) == 10
-    page.js("document.querySelector('#recipients .more').click()")
-    assert page.js(shown_rows) == 20
-    assert page.js("document.querySelector('#recipients .more')") is None
-    assert page.js("document.activeElement === document.querySelector('#recipients .scroll')")
+    assert shared.js(shown_rows) == 10
+    shared.js("document.querySelector('#recipients .more').click()")
+    assert shared.js(shown_rows) == 20
+    assert shared.js("document.querySelector('#recipients .more')") is None
+    assert shared.js("document.activeElement === document.querySelector('#recipients .scroll')")

@@ -120,9 +120,9 @@ def test_money_of_each_currency_stands_for_itself(page: Page, odd: Path) -> None
     assert page.complaints() == []
 
 
-def test_a_single_currency_is_not_told_apart(page: Page, site: Path) -> None:
-    page.open(site)
-    assert not page.js("document.getElementById('currencies').checkVisibility()")
+def test_a_single_currency_is_not_told_apart(shared: Page) -> None:
+    shared.choose("all", "all")
+    assert not shared.js("document.getElementById('currencies').checkVisibility()")
 
 
 @pytest.mark.parametrize(
