@@ -78,7 +78,7 @@ _GROUPS = (
     "from marts.page_groups "
     "qualify row_number() over (partition by page_period, account_sid, dimension "
     f"order by message_count desc, member) <= {_MOST_MEMBERS} "
-    "order by message_count desc, member"
+    "order by message_count desc, member, dimension"
 )
 _HOURS = (
     "select page_period, account_sid, (weekday - 1) * 24 + hour_of_day, attempted_count, "
@@ -113,7 +113,10 @@ _CHANNEL_DAYS = (
     "select account_sid, direction, channel, message_date, message_count "
     "from marts.page_channel_days order by direction, channel"
 )
-_KPI_DAYS = "select account_sid, kpi, period_start, value from reports.kpis where period = 'day'"
+_KPI_DAYS = (
+    "select account_sid, kpi, period_start, value from reports.kpis where period = 'day' "
+    "order by account_sid, kpi"
+)
 
 
 @dataclass(frozen=True)
@@ -321,7 +324,8 @@ def _error_texts(connection: duckdb.DuckDBPyConnection, language: str) -> dict[s
     rows = _rows(
         connection,
         f"select distinct on (error_code) error_code, title_{language}, cause_{language}, "
-        f"remedy_{language}, is_blocked, is_retryable, url from marts.page_errors",
+        f"remedy_{language}, is_blocked, is_retryable, url from marts.page_errors "
+        "order by error_code",
     )
     return {str(code): rest for code, *rest in rows}
 
@@ -331,7 +335,7 @@ def _category_titles(connection: duckdb.DuckDBPyConnection, language: str) -> di
         _rows(
             connection,
             f"select distinct cost_category, title_{language} from marts.page_categories "
-            f"where title_{language} is not null",
+            f"where title_{language} is not null order by all",
         )
     )
 
@@ -342,6 +346,6 @@ def _countries(connection: duckdb.DuckDBPyConnection, language: str) -> dict[str
     codes = _rows(
         connection,
         "select member from marts.page_groups where dimension = 'country' and member is not null "
-        "union select country from marts.page_recipients where country is not null",
+        "union select country from marts.page_recipients where country is not null order by all",
     )
     return {code: str(territories[code]) for (code,) in codes if code in territories}
