@@ -6,9 +6,9 @@ import csv
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -107,17 +107,15 @@ def first_difference(
     """The first cell in which a written report is not as expected, in words; None if all are."""
     if len(written) != len(expected):
         return f"{name}: {len(written)} rows instead of {len(expected)}"
-    wanted = sorted((_as_written(row) for row in expected), key=lambda row: list(row.values()))
+    wanted = sorted(expected, key=lambda row: [_cell(value) for value in row.values()])
     found = sorted(written, key=lambda row: list(row.values()))
     for number, (row, want) in enumerate(zip(found, wanted, strict=True), start=1):
         for column, value in want.items():
             if not _is_same(row.get(column), value):
-                return f"{name} row {number} {column}: {row.get(column)!r} instead of {value!r}"
+                return (
+                    f"{name} row {number} {column}: {row.get(column)!r} instead of {_cell(value)!r}"
+                )
     return None
-
-
-def _as_written(row: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _cell(value) for name, value in row.items()}
 
 
 def _cell(value: Any) -> str:
@@ -135,12 +133,16 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _is_same(found: str | None, wanted: str) -> bool:
-    if found == wanted:
-        return True
-    try:  # doubles may be written with another number of digits, averages rounded otherwise
-        return math.isclose(float(found or ""), float(wanted), rel_tol=1e-6)
-    except ValueError:
+def _is_same(found: str | None, wanted: Any) -> bool:
+    """Whether a cell is what was wanted: exactly, save for doubles."""
+    if found is None or found == _cell(wanted):
+        return found is not None
+    try:
+        if isinstance(wanted, Decimal):  # 0.5 is 0.500000
+            return Decimal(found) == wanted
+        # Doubles may be written with another number of digits, averages rounded otherwise.
+        return isinstance(wanted, float) and math.isclose(float(found), wanted, rel_tol=1e-6)
+    except (ValueError, InvalidOperation):
         return False
 
 

@@ -51,6 +51,9 @@ class Texts:
 
     def value(self, column: str, value: str) -> str:
         """A code (a status, a direction …) as people read it; itself if the seed has no text."""
+        if column == "account_sid" and value.startswith("all "):
+            # all accounts of one currency, which is its code
+            return f"{self._texts['value.account_sid.all']} {value.removeprefix('all ')}"
         return self._texts.get(f"value.{column}.{value}", value)
 
     def starting(self, *beginnings: str) -> dict[str, str]:

@@ -20,32 +20,23 @@ from flows.texts import Texts
 
 _DIGITS = 9  # significant ones of a float: more than any figure on the page is shown with
 _MOST_MEMBERS = 15  # of a dimension with many: countries, senders, services
-_MOST_GAPS = 200  # days listed one by one that are not complete, newest first
+_MOST_GAPS = 200  # of an account, days listed one by one that are not complete, newest first
 
 _PERIODS = (
     "select page_period, period, start_date, end_date, gmt_start_date, gmt_end_date "
     "from marts.page_periods order by position"
 )
 _SCOPES = (
-    "select scope, max(currency), bool_or(is_all), bool_or(has_budget), count(*), max(name) "
-    "from marts.account_scopes left join lake.accounts using (account_sid) "
-    "group by scope order by not bool_or(is_all), "
-    "not coalesce(bool_or(account_sid = owner_account_sid), false), max(name), scope"
+    "select account_sid, currency, is_all, has_budget, account_count, account_name "
+    "from marts.page_scopes order by position"
 )
-_ACCOUNTS = (
-    "with asked as ("
-    "  select account_sid, dataset, read_at, outcome, window_start, window_end, "
-    "    outcome in ('ok', 'empty') as is_read "
-    "  from lake.extractions where dataset in ('messages', 'usage_records'))"
-    "select account_sid, max(name), max(status), "
-    "  min(window_start) filter (where is_read and dataset = 'messages') at time zone $1, "
-    "  max(window_end) filter (where is_read and dataset = 'messages') at time zone $1, "
-    "  max(read_at) filter (where is_read and dataset = 'messages') at time zone $1, "
-    "  max(read_at) filter (where is_read and dataset = 'usage_records') at time zone $1, "
-    "  max_by(outcome, (read_at, window_end)) filter (where dataset = 'messages') "
-    "from asked full join lake.accounts using (account_sid) "
-    "group by account_sid "
-    "order by not coalesce(bool_or(account_sid = owner_account_sid), false), max(name), account_sid"
+_RUN = (
+    "select run_id, read_at at time zone $1, utc_date, local_date, reject_count from marts.page_run"
+)
+_FRESHNESS = (
+    "select scope, account_sid, account_name, status, messages_read_from at time zone $1, "
+    "messages_read_until at time zone $1, messages_read_at at time zone $1, "
+    "usage_read_at at time zone $1, messages_outcome from marts.page_freshness order by position"
 )
 _KPIS = (
     "select kpi, title_{language}, description_{language}, unit, direction, minimum_sample, "
@@ -69,6 +60,11 @@ _TABLES = {
         "last_message_date",
         "message_count desc, error_code",
     ),
+    "completeness": (
+        "page_completeness",
+        "channel_group, state, day_count",
+        "channel_group, state",
+    ),
     "recipients": (
         "page_recipients",
         "recipient_rank, recipient, country, message_count, delivered_count, failed_count, "
@@ -82,32 +78,26 @@ _GROUPS = (
     "from marts.page_groups "
     "qualify row_number() over (partition by page_period, account_sid, dimension "
     f"order by message_count desc, member) <= {_MOST_MEMBERS} "
-    "order by message_count desc, member"
+    "order by message_count desc, member, dimension"
 )
 _HOURS = (
     "select page_period, account_sid, (weekday - 1) * 24 + hour_of_day, attempted_count, "
     "delivery_rate from marts.page_hours"
 )
-# The worst state of a scope's accounts is the state of its day.
-_COMPLETENESS_DAYS = (
-    "select scope, channel_group, usage_date, "
-    "max_by(state, list_position("
-    "['complete', 'over', 'short', 'no usage', 'not extracted'], state)) as state "
-    "from marts.daily_completeness join marts.account_scopes using (account_sid) group by all"
-)
-_COMPLETENESS = (
-    f"with days as ({_COMPLETENESS_DAYS}) "
-    "select page_period, scope, channel_group, state, count(*) as day_count "
-    "from days join marts.page_periods "
-    "on usage_date >= gmt_start_date and usage_date < gmt_end_date "
-    "group by all order by channel_group, state"
-)
 _GAPS = (
-    "select scope, usage_date, account_sid, channel_group, state, message_count, usage_count, "
-    "difference, counted_unit from marts.daily_completeness "
-    "join marts.account_scopes using (account_sid) where state <> 'complete' "
-    "qualify row_number() over (partition by scope order by usage_date desc, account_sid, "
-    f"channel_group) <= {_MOST_GAPS} order by usage_date desc, account_sid, channel_group"
+    "select usage_date, account_sid, channel_group, state, message_count, usage_count, difference "
+    "from marts.daily_completeness where state <> 'complete' "
+    "qualify row_number() over (partition by account_sid order by usage_date desc, channel_group) "
+    f"<= {_MOST_GAPS} order by usage_date desc, account_sid, channel_group"
+)
+_COMPLETENESS_DAYS = (
+    "select account_sid, channel_group, usage_date, state from marts.page_completeness_days "
+    "order by channel_group"
+)
+# Months in which the categories add up to more than Twilio's total.
+_OVERLAPS = (
+    "select month, account_sid, cost from reports.monthly_cost "
+    "where cost_category = 'other' and cost < 0 order by month desc, account_sid"
 )
 _DAILY = {
     "local": (
@@ -123,7 +113,10 @@ _CHANNEL_DAYS = (
     "select account_sid, direction, channel, message_date, message_count "
     "from marts.page_channel_days order by direction, channel"
 )
-_KPI_DAYS = "select account_sid, kpi, period_start, value from reports.kpis where period = 'day'"
+_KPI_DAYS = (
+    "select account_sid, kpi, period_start, value from reports.kpis where period = 'day' "
+    "order by account_sid, kpi"
+)
 
 
 @dataclass(frozen=True)
@@ -152,7 +145,7 @@ def has_page(connection: duckdb.DuckDBPyConnection) -> bool:
         _rows(
             connection,
             "select 1 from information_schema.tables "
-            "where table_schema = 'marts' and table_name = 'page_kpis'",
+            "where table_schema = 'marts' and table_name = 'page_run'",
         )
     )
 
@@ -175,13 +168,13 @@ def read_page(connection: duckdb.DuckDBPyConnection, texts: Texts, timezone: str
         "run": _run(connection, timezone),
         "periods": _plain(periods),
         "scopes": _plain(scopes),
-        "accounts": _plain(_rows(connection, _ACCOUNTS, timezone)),
+        "freshness": _by_scope(_rows(connection, _FRESHNESS, timezone), names[1]),
         "definitions": _plain(_rows(connection, _KPIS.format(language=texts.language))),
         **tables,
         "groups": _nested(_rows(connection, _GROUPS), names),
         "hours": _hours(connection, names),
-        "completeness": _nested(_rows(connection, _COMPLETENESS), names),
-        "gaps": _by_scope(_rows(connection, _GAPS), names[1]),
+        "gaps": _plain(_rows(connection, _GAPS)),
+        "overlaps": _plain(_rows(connection, _OVERLAPS)),
         "days": None if days is None else _daily(connection, days, names[1]),
         "errorTexts": _error_texts(connection, texts.language),
         "categoryTitles": _category_titles(connection, texts.language),
@@ -290,7 +283,7 @@ def _daily(
         found[scope]["channels"].append([direction, channel, days.series(values)])
     for (scope, kpi), values in _by(_rows(connection, _KPI_DAYS), 2).items():
         found[scope]["kpis"][kpi] = days.series(values)
-    rows = _by(_rows(connection, f"from ({_COMPLETENESS_DAYS})"), 2)
+    rows = _by(_rows(connection, _COMPLETENESS_DAYS), 2)
     for scope in scopes:
         found[scope]["completeness"] = {
             group: days.series(values) for (name, group), values in rows.items() if name == scope
@@ -315,14 +308,7 @@ def _by(
 
 def _run(connection: duckdb.DuckDBPyConnection, timezone: str) -> dict[str, Any]:
     """When the last run was, which, and how much could not be understood."""
-    ((as_of, run_id, gmt_today, local_today),) = _rows(
-        connection,
-        "select max(read_at) at time zone $1, max_by(run_id, (read_at, run_id)), "
-        "((max(read_at) - interval 1 microsecond) at time zone 'UTC')::date, "
-        "((max(read_at) - interval 1 microsecond) at time zone $1)::date from lake.extractions",
-        timezone,
-    )
-    ((rejected,),) = _rows(connection, "select count(*) from lake.rejects")
+    ((run_id, as_of, gmt_today, local_today, rejected),) = _rows(connection, _RUN, timezone)
     return {
         "asOf": _plain(as_of),
         "id": run_id,
@@ -338,7 +324,8 @@ def _error_texts(connection: duckdb.DuckDBPyConnection, language: str) -> dict[s
     rows = _rows(
         connection,
         f"select distinct on (error_code) error_code, title_{language}, cause_{language}, "
-        f"remedy_{language}, is_blocked, is_retryable, url from marts.page_errors",
+        f"remedy_{language}, is_blocked, is_retryable, url from marts.page_errors "
+        "order by error_code",
     )
     return {str(code): rest for code, *rest in rows}
 
@@ -348,7 +335,7 @@ def _category_titles(connection: duckdb.DuckDBPyConnection, language: str) -> di
         _rows(
             connection,
             f"select distinct cost_category, title_{language} from marts.page_categories "
-            f"where title_{language} is not null",
+            f"where title_{language} is not null order by all",
         )
     )
 
@@ -359,6 +346,6 @@ def _countries(connection: duckdb.DuckDBPyConnection, language: str) -> dict[str
     codes = _rows(
         connection,
         "select member from marts.page_groups where dimension = 'country' and member is not null "
-        "union select country from marts.page_recipients where country is not null",
+        "union select country from marts.page_recipients where country is not null order by all",
     )
     return {code: str(territories[code]) for (code,) in codes if code in territories}

@@ -99,14 +99,14 @@ def write_report(
     styles: Styles,
     titles: Mapping[str, Titles],
     kpis: Mapping[str, Kpi],
-    currency: str | None,
+    currency_of: Callable[[str | None], str | None],
 ) -> int:
     """Fill the sheet. A note, where there is one, stands above the headings.
 
     Args:
         titles: for a text column, what its codes are called.
         kpis: how the values of each KPI are shown.
-        currency: the currency of amounts in a report that has no column of it.
+        currency_of: the currency of an account's amounts, in a report that has no column of it.
 
     Returns:
         How many texts were longer than a cell can hold; these end in an ellipsis.
@@ -121,7 +121,7 @@ def write_report(
         heading = texts.heading(column.name)
         sheet.write_string(top, index, heading, styles.heading(column.kind))
         sheet.set_column(index, index, width_of(column.kind, heading, measures[index].longest))
-    writer = _RowWriter(sheet, relation, measures, texts, styles, titles, kpis, currency)
+    writer = _RowWriter(sheet, relation, measures, texts, styles, titles, kpis, currency_of)
     number = top
     result = connection.execute(extent.select)
     while rows := result.fetchmany(_ROWS_AT_ONCE):
@@ -146,7 +146,7 @@ class _RowWriter:
         styles: Styles,
         titles: Mapping[str, Titles],
         kpis: Mapping[str, Kpi],
-        currency: str | None,
+        currency_of: Callable[[str | None], str | None],
     ) -> None:
         self.cut_count = 0
         self._sheet = sheet
@@ -154,7 +154,8 @@ class _RowWriter:
         self._styles = styles
         self._columns = relation.columns
         self._measures = measures
-        self._currency = currency
+        self._currency_of = currency_of
+        self._account_index = relation.column("account_sid")
         self._currency_index = relation.column("currency")
         self._kpi_index = relation.column("kpi")
         self._titles = titles
@@ -208,8 +209,7 @@ class _RowWriter:
             self._sheet.write_string(number, index, str(value))
 
     def _write_money(self, number: int, index: int, value: Any, row: tuple[Any, ...]) -> None:
-        of_row = None if self._currency_index is None else row[self._currency_index]
-        currency = of_row or self._currency
+        currency = self._currency(row)
         style = self._money_formats.get((index, currency))
         if style is None:
             style = self._styles.value("money", self._measures[index].decimals, currency)
@@ -222,8 +222,14 @@ class _RowWriter:
             self._sheet.write_string(number, index, str(value))
             return
         kind, decimals = kpi_kind(self._kpis.get(row[self._kpi_index or 0]), value)
-        style = self._styles.value(kind, decimals, self._currency if kind == "money" else None)
+        currency = self._currency(row) if kind == "money" else None
+        style = self._styles.value(kind, decimals, currency)
         self._sheet.write_number(number, index, float(value), style)
+
+    def _currency(self, row: tuple[Any, ...]) -> str | None:
+        of_row = None if self._currency_index is None else row[self._currency_index]
+        account = None if self._account_index is None else row[self._account_index]
+        return of_row or self._currency_of(account)
 
     def _write_instant(self, number: int, index: int, value: Any, style: Format) -> None:
         if isinstance(value, datetime) and value.tzinfo is not None:

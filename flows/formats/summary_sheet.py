@@ -41,6 +41,7 @@ class Facts:
         run_id: the last run.
         accounts: identifier, name and status of each.
         currency: the currency of all costs; None if there is none or more than one.
+        currencies: that of each account, and of all accounts of a currency together.
     """
 
     timezone: str
@@ -50,6 +51,11 @@ class Facts:
     run_id: str | None
     accounts: tuple[tuple[str, str | None, str | None], ...]
     currency: str | None
+    currencies: Mapping[str, str | None]
+
+    def currency_of(self, account: str | None) -> str | None:
+        """The currency of the costs of an account, or of all accounts together."""
+        return self.currencies.get(account, self.currency) if account else self.currency
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,23 @@ def read_facts(connection: duckdb.DuckDBPyConnection, timezone: str) -> Facts:
         "select currency from lake.usage_records where currency is not null "
         "union select currency from lake.messages where currency is not null"
     ).fetchall()
-    currency = currencies[0][0] if len(currencies) == 1 else None
-    return Facts(timezone, read_from, read_until, as_of, run_id, tuple(accounts), currency)
+    return Facts(
+        timezone, read_from, read_until, as_of, run_id, tuple(accounts),
+        currency=currencies[0][0] if len(currencies) == 1 else None,
+        currencies=_read_currencies(connection),
+    )  # fmt: skip
+
+
+def _read_currencies(connection: duckdb.DuckDBPyConnection) -> dict[str, str | None]:
+    known = connection.execute(
+        "select 1 from information_schema.tables "
+        "where table_schema = 'marts' and table_name = 'account_scopes'"
+    ).fetchall()
+    if not known:  # an earlier version published it
+        return {}
+    return dict(
+        connection.execute("select distinct scope, currency from marts.account_scopes").fetchall()
+    )
 
 
 def write_summary(
@@ -164,7 +185,7 @@ def _write_kpis(
         page.headings(_HEADINGS_OF_KPIS)
         lines = [dict(zip(_COLUMNS_OF_KPIS, row, strict=True)) for row in rows]
         for line in sorted(lines, key=lambda line: known.get(line["kpi"], last).position):
-            page.kpi(line, titles, known.get(line["kpi"]), facts.currency)
+            page.kpi(line, titles, known.get(line["kpi"]), facts.currency_of(line["account_sid"]))
 
 
 class _Page:

@@ -57,7 +57,7 @@ def write_workbook(
             extent = extent_of(connection, relation, texts)
             cut_count = write_report(
                 connection, _add_sheet(workbook, name), relation, extent, texts, styles,
-                titles, kpis, facts.currency,
+                titles, kpis, facts.currency_of,
             )  # fmt: skip
             contents.append(Contents(name, relation, extent, cut_count))
         write_summary(connection, summary, facts, contents, texts, styles, titles, kpis)

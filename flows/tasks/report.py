@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import secrets
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from flows.warehouse import open_published
 FORMATS = ("csv", "parquet", "xlsx", "html")
 _WORKBOOK = "report"
 _PAGE = "index"
+_ABANDONED_AFTER = 86_400  # seconds; no file takes a day to write
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,23 @@ def _known(what: str, value: str, choices: Sequence[str]) -> str:
 
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
-    """A file to write that takes the place of another once it is whole."""
-    temporary = path.with_name(f".{path.name}.writing")
-    yield temporary
-    os.replace(temporary, path)
+    """A file to write that takes the place of another once it is whole.
+
+    Its name is its own: who reports by hand beside a run writes another one, and the last to be
+    whole stays.
+    """
+    _remove_abandoned(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.writing")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a process that was killed left behind of a file; what is being written stays."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.writing"):
+        with suppress(FileNotFoundError):  # another took it
+            if time.time() - left.stat().st_mtime > _ABANDONED_AFTER:
+                left.unlink()

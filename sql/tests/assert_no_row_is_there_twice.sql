@@ -191,6 +191,31 @@ having count(*) > 1
 union all
 
 select
+    'page_completeness' as relation,
+    count(*) as row_count
+from {{ ref('page_completeness') }}
+group by
+    page_period,
+    account_sid,
+    channel_group,
+    state
+having count(*) > 1
+
+union all
+
+select
+    'page_completeness_days' as relation,
+    count(*) as row_count
+from {{ ref('page_completeness_days') }}
+group by
+    usage_date,
+    account_sid,
+    channel_group
+having count(*) > 1
+
+union all
+
+select
     'page_days' as relation,
     count(*) as row_count
 from {{ ref('page_days') }}
@@ -210,6 +235,17 @@ group by
     page_period,
     account_sid,
     error_code
+having count(*) > 1
+
+union all
+
+select
+    'page_freshness' as relation,
+    count(*) as row_count
+from {{ ref('page_freshness') }}
+group by
+    scope,
+    account_sid
 having count(*) > 1
 
 union all
@@ -257,6 +293,16 @@ group by
     page_period,
     account_sid,
     recipient_rank
+having count(*) > 1
+
+union all
+
+select
+    'page_scopes' as relation,
+    count(*) as row_count
+from {{ ref('page_scopes') }}
+group by
+    account_sid
 having count(*) > 1
 
 union all

@@ -46,12 +46,6 @@ def lake_only(now: datetime, deep: bool) -> Run:
     return run
 
 
-@pytest.fixture(scope="session")
-def prefect_server() -> None:
-    """Nothing any more: flows run as plain calls in the tests."""
-    return
-
-
 @dataclass
 class Warehouse:
     """A data root and the settings its flows run with."""
@@ -189,9 +183,7 @@ def first_day() -> datetime:
 
 
 @pytest.fixture(scope="session")
-def warehouse(
-    tmp_path_factory: pytest.TempPathFactory, account: Server, prefect_server: None
-) -> Warehouse:
+def warehouse(tmp_path_factory: pytest.TempPathFactory, account: Server) -> Warehouse:
     """A warehouse after its first daily run."""
     built = Warehouse(tmp_path_factory.mktemp("warehouse"), account)
     built.run("daily", now=NOW)

@@ -7,5 +7,5 @@ from pathlib import Path
 from tests.flows.chaos import die_and_live
 
 
-def test_killed_runs_lose_nothing_and_double_nothing(tmp_path: Path, prefect_server: None) -> None:
+def test_killed_runs_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     die_and_live(tmp_path, kills=4, days=2, seed=5)

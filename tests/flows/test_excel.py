@@ -316,6 +316,34 @@ def test_the_first_sheet_shows_the_key_figures(publish: Callable[..., Settings])
     assert values == {"Tasa de entrega": "0.0 %", "Gasto": "#,##0.00 [$USD]"}
 
 
+def test_amounts_of_each_account_have_its_own_currency(publish: Callable[..., Settings]) -> None:
+    settings = publish(
+        KPIS,
+        "create table marts.account_scopes as select * from (values ('all EUR', 'AC1', 'EUR'), "
+        "('all USD', 'AC2', 'USD'), ('AC1', 'AC1', 'EUR'), ('AC2', 'AC2', 'USD')) "
+        "as t (scope, account_sid, currency)",
+        "insert into lake.usage_records values ('EUR')",
+        "delete from reports.kpis; insert into reports.kpis (period_start, period, account_sid, "
+        "kpi, value) select date '2026-11-01', 'month', unnest(['all EUR', 'all USD', 'AC2']), "
+        "'total_cost', 120.5",
+        "create table reports.spendings as select 'AC2' as account_sid, "
+        "1.5::decimal(18, 6) as message_cost",
+    )
+    book = sheets_of(settings, language="es")
+    looks = {
+        row[1].value: row[2].number_format
+        for row in book["Resumen"].iter_rows()
+        if row[0].value == "Gasto"
+    }
+    assert looks == {"todas EUR": "#,##0.00 [$EUR]", "todas USD": "#,##0.00 [$USD]"}
+    rows = book["Indicadores"].iter_rows(min_row=2)
+    assert {row[2].value: row[4].number_format for row in rows} == {
+        **looks,
+        "AC2": "#,##0.00 [$USD]",
+    }
+    assert book["Spendings"]["B2"].number_format.endswith("[$USD]")
+
+
 def test_a_spanish_workbook_is_spanish(warehouse: Warehouse, tmp_path: Path) -> None:
     with warehouse.active():
         report.fn(Settings(), tmp_path, ["xlsx"], language="es")

@@ -130,7 +130,7 @@ def rejects(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 
 def test_a_record_no_rule_foresaw_goes_into_quarantine_alone(
-    tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect of ours in one record costs no other record, of whatever window."""
     dataset = DATASETS["messages"]
@@ -152,7 +152,7 @@ def test_a_record_no_rule_foresaw_goes_into_quarantine_alone(
 
 
 def test_rows_that_could_not_be_kept_are_read_again(
-    tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full for a while: no window counts as read."""
     messages = [message(i, NOW - timedelta(hours=i)) for i in range(1, 60)]
@@ -172,7 +172,7 @@ def test_rows_that_could_not_be_kept_are_read_again(
 
 
 def test_a_task_that_dies_without_a_word_is_in_the_ledger(
-    tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = [message(i, NOW - timedelta(hours=i)) for i in range(1, 60)]
 
@@ -191,9 +191,7 @@ def test_a_task_that_dies_without_a_word_is_in_the_ledger(
     assert held(odd) == set(range(1, 60))
 
 
-def test_half_a_character_and_bytes_that_are_no_text_cost_nothing(
-    tmp_path: Path, prefect_server: None
-) -> None:
+def test_half_a_character_and_bytes_that_are_no_text_cost_nothing(tmp_path: Path) -> None:
     messages = [message(1, NOW - DAY, body="cut \ud83d"), message(2, NOW - 2 * DAY)]
 
     def broken_bytes(path: str, query: dict[str, list[str]]) -> tuple[int, bytes] | None:
@@ -206,7 +204,7 @@ def test_half_a_character_and_bytes_that_are_no_text_cost_nothing(
     assert rejects(odd) == []
 
 
-def test_masked_numbers_are_nowhere_in_plain(tmp_path: Path, prefect_server: None) -> None:
+def test_masked_numbers_are_nowhere_in_plain(tmp_path: Path) -> None:
     messages = [
         message(1, NOW - DAY, to="+1 (500) 555-0102", tags={"contact": "+15005550103"}),
         message(2, NOW - DAY, to="sip:+15005550104@example.com", price="a lot"),
@@ -224,9 +222,7 @@ def test_masked_numbers_are_nowhere_in_plain(tmp_path: Path, prefect_server: Non
     assert "555-010" not in text
 
 
-def test_a_list_in_another_order_than_documented_hides_no_message(
-    tmp_path: Path, prefect_server: None
-) -> None:
+def test_a_list_in_another_order_than_documented_hides_no_message(tmp_path: Path) -> None:
     """Created 20 days ago, sent yesterday: far down in a list by date_created."""
     messages = [message(i, NOW - i * timedelta(hours=5)) for i in range(1, 12)]
     # Others that waited an hour show that the order is another one.
@@ -261,7 +257,7 @@ def _by_pages(messages: list[Any]) -> Answer:
     return answer
 
 
-def test_usage_and_scans_that_failed_are_made_up_for(tmp_path: Path, prefect_server: None) -> None:
+def test_usage_and_scans_that_failed_are_made_up_for(tmp_path: Path) -> None:
     unsent = [message(i, None, NOW - i * timedelta(hours=9), status="canceled") for i in (1, 2, 5)]
     is_out = [True]
 
@@ -285,7 +281,7 @@ def test_usage_and_scans_that_failed_are_made_up_for(tmp_path: Path, prefect_ser
     assert october == ["failed", "empty"]
 
 
-def test_a_wrong_api_key_publishes_nothing(tmp_path: Path, prefect_server: None) -> None:
+def test_a_wrong_api_key_publishes_nothing(tmp_path: Path) -> None:
     def refused(path: str, query: dict[str, list[str]]) -> tuple[int, bytes]:
         return 401, b'{"code": 20003, "message": "Authenticate", "status": 401}'
 
@@ -298,7 +294,7 @@ def test_a_wrong_api_key_publishes_nothing(tmp_path: Path, prefect_server: None)
     assert not list(tmp_path.glob("**/*.parquet"))
 
 
-def test_days_an_account_keeps_no_more_are_told(tmp_path: Path, prefect_server: None) -> None:
+def test_days_an_account_keeps_no_more_are_told(tmp_path: Path) -> None:
     def keeps_ten_days(path: str, query: dict[str, list[str]]) -> tuple[int, bytes] | None:
         if query.get("DateSent>", ["9"])[0] >= f"{NOW - 10 * DAY:%Y-%m-%d}":
             return None

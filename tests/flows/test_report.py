@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.errors import WarehouseError, WrongUseError
+from flows.formats.tables import write_csv
 from flows.settings import SQL_FOLDER, Settings
 from flows.tasks.report import FORMATS, report
 from flows.texts import Texts
@@ -283,3 +286,42 @@ def test_numbers_and_dates_are_written_as_the_language_does(
     assert texts.date(date(2026, 11, 9)) == day
     instant = datetime(2026, 11, 9, 3, 5, tzinfo=UTC)
     assert texts.instant(instant, ZoneInfo("America/Mexico_City")).endswith(" 21:05")
+
+
+def test_two_reports_at_once_write_files_of_their_own(publish: Callable[..., Settings]) -> None:
+    settings = publish(nasty_report())
+    report.fn(settings)
+    whole = {path.name: path.read_bytes() for path in settings.reports.iterdir()}
+    names = set()
+
+    def slow(connection: Any, relation: Any, path: Path) -> None:
+        names.add(path.name)
+        write_csv(connection, relation, path)
+        if len(names) == 1:  # another begins, and ends, while this one writes
+            report.fn(settings)
+            assert path.exists()
+
+    with patch("flows.tasks.report.write_csv", slow):
+        report.fn(settings, formats=["csv"])
+    assert len([name for name in names if name.startswith(".errors.csv.")]) == 2
+    assert {path.name: path.read_bytes() for path in settings.reports.iterdir()} == whole
+
+
+def test_what_could_not_be_written_leaves_nothing_behind(publish: Callable[..., Settings]) -> None:
+    settings = publish()
+    report.fn(settings, formats=["csv"])
+    before = (settings.reports / "errors.csv").read_bytes()
+    killed = settings.reports / ".errors.csv.0badcafe.writing"
+    running = settings.reports / ".errors.csv.600dcafe.writing"
+    for path in (killed, running):
+        path.write_text("half")
+    os.utime(killed, (0, 0))
+
+    def failing(connection: Any, relation: Any, path: Path) -> None:
+        path.write_text("half")
+        raise OSError("No space left on device")
+
+    with patch("flows.tasks.report.write_csv", failing), pytest.raises(OSError, match="No space"):
+        report.fn(settings, formats=["csv"])
+    assert (settings.reports / "errors.csv").read_bytes() == before
+    assert [path.name for path in settings.reports.glob(".*")] == [running.name]

@@ -54,9 +54,7 @@ def held(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
     return {row["message_sid"]: row for row in rows}
 
 
-def test_a_month_in_a_lively_world_with_every_fault(
-    tmp_path: Path, prefect_server: None, impatient: None
-) -> None:
+def test_a_month_in_a_lively_world_with_every_fault(tmp_path: Path, impatient: None) -> None:
     config = WorldConfig.lively(messages=12_000, days=MONTH + 2, seed=11, until=NOW)
     world = World(config)
     with running(config) as server:
@@ -165,7 +163,7 @@ def assert_settled_figures_never_changed(lived: Warehouse, world: World) -> None
         assert said[key] == by_day[key], key
 
 
-def test_few_requests_are_made(tmp_path: Path, prefect_server: None) -> None:
+def test_few_requests_are_made(tmp_path: Path) -> None:
     """At most 4 for each page of new messages; reading 7 days again each day would take 8."""
     config = WorldConfig(messages=90_000, days=17, accounts=1, seed=3, until=NOW)
     with running(config) as server:
@@ -188,9 +186,7 @@ def test_few_requests_are_made(tmp_path: Path, prefect_server: None) -> None:
     assert said == asked["messages"] + asked["message"]
 
 
-def test_when_nothing_is_open_only_the_new_day_is_asked_for(
-    tmp_path: Path, prefect_server: None
-) -> None:
+def test_when_nothing_is_open_only_the_new_day_is_asked_for(tmp_path: Path) -> None:
     """A year on, all is settled and nothing new came: one page of the newest messages."""
     config = WorldConfig(messages=3_000, days=3, accounts=1, seed=4, until=NOW)
     with running(config) as server:

@@ -115,7 +115,7 @@ def without_seconds_to_send(reports: dict[str, bytes]) -> dict[str, list[bytes]]
     }
 
 
-def test_reading_day_by_day_equals_reading_at_once(tmp_path: Path, prefect_server: None) -> None:
+def test_reading_day_by_day_equals_reading_at_once(tmp_path: Path) -> None:
     """Each run sees the world as it is then: statuses and prices of earlier days still change."""
     config = WorldConfig(messages=4_000, days=14, accounts=2, seed=3, until=NOW)
     world = World(config)
@@ -146,7 +146,7 @@ def test_reading_day_by_day_equals_reading_at_once(tmp_path: Path, prefect_serve
 
 
 def test_a_backfill_reads_the_days_asked_for_and_an_interrupted_one_goes_on(
-    tmp_path: Path, account: Server, world: World, prefect_server: None
+    tmp_path: Path, account: Server, world: World
 ) -> None:
     filled = Warehouse(tmp_path, account, {"WAREHOUSE_UNSENT_PAGES": "0"})
     since, until = date(2026, 10, 12), date(2026, 10, 20)
@@ -198,9 +198,7 @@ def forget_day(warehouse: Warehouse, day: date) -> int:
     return sum(is_day)
 
 
-def test_an_api_key_reads_its_own_account(
-    tmp_path: Path, account: Server, prefect_server: None
-) -> None:
+def test_an_api_key_reads_its_own_account(tmp_path: Path, account: Server) -> None:
     keyed = Warehouse(
         tmp_path,
         account,
@@ -297,9 +295,7 @@ def test_the_published_file_holds_only_what_is_published_all_of_it_commented(
     assert {name for schema, name, _ in relations if schema == "lake"} == set(TABLES)
 
 
-def test_a_failing_test_leaves_yesterdays_warehouse(
-    tmp_path: Path, account: Server, prefect_server: None
-) -> None:
+def test_a_failing_test_leaves_yesterdays_warehouse(tmp_path: Path, account: Server) -> None:
     from flows.errors import ModelError
 
     broken = Warehouse(tmp_path, account, {"WAREHOUSE_INITIAL_DAYS": "1"})
@@ -317,7 +313,7 @@ def test_a_failing_test_leaves_yesterdays_warehouse(
 
 
 def test_masked_numbers_reach_no_file_but_reports_still_work(
-    tmp_path: Path, account: Server, world: World, prefect_server: None
+    tmp_path: Path, account: Server, world: World
 ) -> None:
     masked = Warehouse(
         tmp_path,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.sql.conftest import TIMEZONE, Build, LakeRows
-from tests.sql.lake_rows import LAST_RUN, message, priced, read, usage
+from tests.sql.lake_rows import LAST_RUN, at, message, priced, read, usage
 
 ACCOUNTS = ("AC1", "AC2")
 SCOPES = {"AC1": {"AC1"}, "AC2": {"AC2"}, "all": set(ACCOUNTS)}
@@ -58,7 +58,7 @@ RANDOM = Random(20)
 MESSAGES = [a_message(number, RANDOM) for number in range(500)]
 USAGE = [
     usage(f"{FIRST_DAY + timedelta(days=day)}", category, f"{RANDOM.randrange(1, 100) / 100}",
-          account_sid=account_sid)
+          account_sid=account_sid, event_count=day % 4)
     for day in range((LAST_RUN.date() - FIRST_DAY).days + 1)
     for account_sid in ACCOUNTS
     for category in ("totalprice", "sms", "phonenumbers")
@@ -70,8 +70,21 @@ LAKE: LakeRows = {
         read(dataset, "2026-07-20 00:00", "2026-11-10 06:00", account_sid=account_sid)
         for dataset in ("messages", "unsent_messages", "usage_records")
         for account_sid in ACCOUNTS
+    ]
+    + [
+        read("messages", "2026-11-10 00:00", "2026-11-10 06:00", outcome="denied",
+             account_sid=account_sid)
+        for account_sid in ("AC2", "AC3")
     ],
-}
+    "accounts": [
+        {"account_sid": account_sid, "name": name, "owner_account_sid": "AC2", "status": status,
+         "created_at": at("2025-01-01 00:00")}
+        for account_sid, name, status in (
+            ("AC1", "Branch", "active"), ("AC2", "Shop", "active"), ("AC3", "Attic", "closed"),
+        )
+    ],
+    "rejects": [{"dataset": "messages"}, {"dataset": "accounts"}],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -334,3 +347,55 @@ def test_days_add_up_to_the_period(build: Build) -> None:
         "select sum(message_count), sum(attempted_count), sum(delivered_count) "
         "from marts.page_channel_days where account_sid = 'all' and message_date >= '2026-10-12'"
     ) == [(count, attempted, delivered)]
+
+
+# From the best to the worst: what all accounts are together is the worst of them.
+STATES = ("complete", "over", "short", "no usage", "not extracted")
+
+
+def test_completeness(build: Build) -> None:
+    states: dict[Any, str] = {}
+    for day, account_sid, group, state in build.query(
+        "select usage_date, account_sid, channel_group, state from reports.completeness"
+    ):
+        for scope, accounts in SCOPES.items():
+            if account_sid in accounts:
+                key = (day, scope, group)
+                states[key] = max(states.get(key, state), state, key=STATES.index)
+    days = build.query("from marts.page_completeness_days")
+    assert {row[:3]: row[3] for row in days} == states
+    assert len(days) == len(states)
+    assert len(set(states.values())) >= 3
+    expected = Counter(
+        (period, scope, group, state)
+        for (day, scope, group), state in states.items()
+        for period in periods_of(day)
+    )
+    counts = build.query("from marts.page_completeness")
+    assert {row[:4]: row[4] for row in counts} == expected
+    assert len(counts) == len(expected)
+
+
+def test_freshness(build: Build) -> None:
+    start = at("2026-07-20 00:00")
+    branch = ("AC1", "Branch", "active", start, LAST_RUN, LAST_RUN, LAST_RUN, "ok")
+    shop = ("AC2", "Shop", "active", start, LAST_RUN, LAST_RUN, LAST_RUN, "denied")
+    # It is closed and never gave a figure: no choice of its own, but told of with all.
+    attic = ("AC3", "Attic", "closed", None, None, None, None, "denied")
+    assert build.query("from marts.page_freshness order by scope, position") == [
+        ("AC1", *branch, 1),
+        ("AC2", *shop, 1),
+        ("all", *shop, 1),
+        ("all", *attic, 2),
+        ("all", *branch, 3),
+    ]
+
+
+def test_what_can_be_chosen_and_the_run(build: Build) -> None:
+    assert build.query("from marts.page_scopes order by position") == [
+        ("all", "USD", True, True, 2, None, 1),
+        ("AC2", "USD", False, False, 1, "Shop", 2),
+        ("AC1", "USD", False, False, 1, "Branch", 3),
+    ]
+    today = LAST_RUN.date()
+    assert build.query("from marts.page_run") == [(f"{LAST_RUN}", LAST_RUN, today, today, 2)]

@@ -7,21 +7,21 @@ const SAMPLES = {
 };
 const COMPARISONS = { ">": ">", ">=": "≥", "<": "<", "<=": "≤", "=": "=" };
 
-function figure(kpi, value) {
+function figure(kpi, value, currency = chosenScope().currency) {
   const { unit } = definitionOf(kpi);
-  return byUnit(value, unit, chosenScope().currency, PER_PIECE.includes(kpi));
+  return byUnit(value, unit, currency, PER_PIECE.includes(kpi));
 }
 
 function goalFigure(kpi, goal) {
   return definitionOf(kpi).unit === "share" ? percent(goal, 0) : figure(kpi, goal);
 }
 
-function shown(kpi, found) {
+function shown(kpi, found, currency) {
   const isProvisional = found.value !== null && !found.isSettled;
   return element("span", {
     class: isProvisional ? "number provisional" : "number",
     title: isProvisional ? say("page.provisional.about") : null,
-  }, figure(kpi, found.value));
+  }, figure(kpi, found.value, currency));
 }
 
 function sampleOf(kpi, found) {
@@ -116,6 +116,27 @@ function showCards() {
   }
 }
 
+// Money of several currencies is never added: what each comes to stands side by side.
+function showCurrencies() {
+  const scopes = currencyScopes();
+  const holder = document.getElementById("currencies");
+  holder.hidden = scopes.length < 2;
+  if (holder.hidden) return;
+  const cell = (kpis, kpi, currency) => element("td", { class: "count", "data-kpi": kpi },
+    kpis[kpi] ? shown(kpi, kpis[kpi], currency) : NO_VALUE);
+  replaceContents("currencies-table", table(say("page.currencies"), [
+    "column.currency", "#sheet.accounts",
+    ...["messages_sent", "total_cost"].map((kpi) => `#=${definitionOf(kpi).title}`),
+  ], scopes.map(([id, currency, , , accounts]) => {
+    const kpis = kpisOf(choice.period, id);
+    return [
+      id === choice.scope ? currency
+        : element("a", { href: addressOf(choice.period, id) }, currency),
+      number(accounts), cell(kpis, "messages_sent", currency), cell(kpis, "total_cost", currency),
+    ];
+  })));
+}
+
 function showMonth() {
   const name = chosenMonth();
   const heading = document.getElementById("month-title");
@@ -166,10 +187,12 @@ function gauge(spent, forecast, budget) {
 
 function budgetLine(judged, budget) {
   if (budget === null) {
-    // The budget is for all accounts together, so one account has none of its own.
-    const isElsewhere = FIGURES.scopes.some(([id, , , hasBudget]) => hasBudget
-      && FIGURES.kpis[chosenMonth()][id].some(([kpi, , goal]) => kpi === "total_cost" && goal !== null));
-    return element("p", { class: "quiet" }, say(isElsewhere ? "page.budget.elsewhere" : "page.budget.none"));
+    // The budget is for all accounts of one currency together, so one account has none of its own.
+    const other = FIGURES.scopes.find(([id, , , hasBudget]) => hasBudget
+      && kpisOf(chosenMonth(), id).total_cost?.goal != null);
+    return element("p", { class: "quiet" }, other
+      ? say("page.budget.elsewhere", { scope: scopeName(other[0], other[5], other[2]) })
+      : say("page.budget.none"));
   }
   const [className, key] =
     judged.isMet === true ? ["good", "page.budget.within"]

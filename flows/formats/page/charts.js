@@ -279,9 +279,11 @@ function hoursChart() {
 
 function costsChart() {
   const { currency } = chosenScope();
-  const months = FIGURES.periods.filter((row) => row[1] === "month").map((row) => row[0])
-    .filter((name) => chosenRows("categories", name).length).sort();
-  if (!months.length) return null;
+  const allMonths = FIGURES.periods.filter((row) => row[1] === "month").map((row) => row[0]).sort();
+  const hasCosts = (name) => chosenRows("categories", name).length > 0;
+  // One without costs between others keeps its place, empty.
+  const months = allMonths.slice(allMonths.findIndex(hasCosts), allMonths.findLastIndex(hasCosts) + 1);
+  if (!months.some(hasCosts)) return null;
   const cost = {};
   for (const name of months) {
     for (const [category, value] of chosenRows("categories", name)) {
@@ -291,7 +293,7 @@ function costsChart() {
   // The categories of the whole time come by cost; a colour stays with its category.
   const known = chosenRows("categories", "all").map(([category]) => category);
   const categories = known.filter((category) => category in cost);
-  const isSettled = (name) => kpisOf(name).total_cost?.isSettled;
+  const isSettled = (name) => !hasCosts(name) || kpisOf(name).total_cost?.isSettled;
   const label = (name) => capital(date(`${name}-01`, { month: "short" })) + `<br>${name.slice(0, 4)}`
     + (isSettled(name) ? "" : "*");
   return {

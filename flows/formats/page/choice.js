@@ -14,12 +14,12 @@ function chosenScope() {
   return { id, currency, isAll, hasBudget, accountCount, name };
 }
 
-function chosenRows(table, period = choice.period) {
-  return FIGURES[table][period]?.[choice.scope] ?? [];
+function chosenRows(table, period = choice.period, scope = choice.scope) {
+  return FIGURES[table][period]?.[scope] ?? [];
 }
 
-function kpisOf(period) {
-  return Object.fromEntries(chosenRows("kpis", period).map((row) => {
+function kpisOf(period, scope = choice.scope) {
+  return Object.fromEntries(chosenRows("kpis", period, scope).map((row) => {
     const [kpi, value, goal, comparison, isMet, denominator, isSettled, previous, change] = row;
     return [kpi, { value, goal, comparison, isMet, denominator, isSettled, previous, change }];
   }));
@@ -65,6 +65,16 @@ function isOnlyAccount() {
   return FIGURES.scopes.length === 2;
 }
 
+// What can be chosen in the list of accounts.
+function offeredScopes() {
+  return isOnlyAccount() ? FIGURES.scopes.slice(0, 1) : FIGURES.scopes;
+}
+
+// All accounts of each currency: more than one where there are several.
+function currencyScopes() {
+  return FIGURES.scopes.filter(([, , isAll]) => isAll);
+}
+
 function scopeName(id, name, isAll) {
   if (!isAll) return name || id;
   if (isOnlyAccount()) return FIGURES.scopes[1][5] || FIGURES.scopes[1][0];
@@ -72,6 +82,16 @@ function scopeName(id, name, isAll) {
   return say("page.all_accounts") + (currency ? ` (${currency})` : "");
 }
 
+// The accounts of what is chosen: [sid, name, …].
+function chosenAccounts() {
+  return FIGURES.freshness[choice.scope] ?? [];
+}
+
 function accountName(sid) {
-  return FIGURES.accounts.find((account) => account[0] === sid)?.[1] || sid;
+  return chosenAccounts().find((account) => account[0] === sid)?.[1] || sid;
+}
+
+function ofChosenAccounts(rows, index) {
+  const sids = new Set(chosenAccounts().map(([sid]) => sid));
+  return rows.filter((row) => sids.has(row[index]));
 }

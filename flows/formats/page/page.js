@@ -6,15 +6,18 @@ function addOptions(select, options) {
 function readAddress() {
   const wanted = new URLSearchParams(location.hash.slice(1));
   const periods = FIGURES.periods.map(([name]) => name);
-  const scopes = FIGURES.scopes.map(([id]) => id);
+  const scopes = offeredScopes().map(([id]) => id);
   const fitting = (value, known, usual) => known.includes(value) ? value : usual;
   choice.period = fitting(wanted.get("period"), periods, fitting("last_30_days", periods, periods[0]));
   choice.scope = fitting(wanted.get("account"), scopes, scopes[0]);
 }
 
+function addressOf(period, scope) {
+  return `#${new URLSearchParams({ period, account: scope })}`;
+}
+
 function writeAddress() {
-  const wanted = new URLSearchParams({ period: choice.period, account: choice.scope });
-  try { history.replaceState(null, "", `#${wanted}`); } catch { /* where a file may not, it goes without */ }
+  try { history.replaceState(null, "", addressOf(choice.period, choice.scope)); } catch { /* where a file may not, it goes without */ }
 }
 
 function showChoice() {
@@ -29,11 +32,13 @@ function showChoice() {
 
 function show() {
   showChoice();
+  showCurrencies();
   showCards();
   showMonth();
   showDirections();
   showGroups();
   showErrors();
+  showOverlaps();
   showCategories();
   showRecipients();
   showCompleteness();
@@ -47,9 +52,8 @@ function showHead() {
   document.getElementById("run").textContent = id ? `${say("sheet.run")} ${id}` : "";
   addOptions(document.getElementById("period"),
     FIGURES.periods.map(([name]) => [name, periodName(name)]));
-  const scopes = isOnlyAccount() ? FIGURES.scopes.slice(0, 1) : FIGURES.scopes;
   addOptions(document.getElementById("account"),
-    scopes.map(([id, , isAll, , , name]) => [id, scopeName(id, name, isAll)]));
+    offeredScopes().map(([id, , isAll, , , name]) => [id, scopeName(id, name, isAll)]));
   document.getElementById("account").disabled = isOnlyAccount();
 }
 

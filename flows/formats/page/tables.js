@@ -9,28 +9,32 @@ function heading(key) {
   return element("th", { scope: "col", class: isNumber ? "count" : null }, text);
 }
 
-function table(caption, headings, rows, className) {
+function table(caption, headings, rows, className, few = Infinity) {
   const isNumber = headings.map((key) => key.startsWith("#"));
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     element("table", { class: className },
       element("thead", {}, element("tr", {}, headings.map(heading))),
-      element("tbody", {}, rows.map((cells) => element("tr", {}, cells.map((cell, index) =>
+      element("tbody", {}, rows.map((cells, position) => element("tr",
+        { class: position >= few ? "rest" : null }, cells.map((cell, index) =>
         cell instanceof HTMLTableCellElement ? cell
         : element(index ? "td" : "th",
           { scope: index ? null : "row", class: isNumber[index] ? "count" : null }, cell)))))));
 }
 
-// The first rows of a long table, and a button for the rest.
+// The first rows of a long table, and a button for the rest; on paper there are all of them.
 function longTable(id, caption, headings, rows, count, className) {
-  const whole = () => replaceContents(id, table(caption, headings, rows, className));
-  if (rows.length <= count + 2) { whole(); return; }
+  const isLong = rows.length > count + 2;
+  const holder = table(caption, headings, rows, className, isLong ? count : Infinity);
+  if (!isLong) { replaceContents(id, holder); return; }
+  holder.classList.add("short");
   const button = element("button", { type: "button", class: "more" },
     say("page.show_all", { count: number(rows.length) }));
   button.addEventListener("click", () => {
-    whole();
-    document.querySelector(`#${id} .scroll`).focus();
+    holder.classList.remove("short");
+    button.remove();
+    holder.focus();
   });
-  replaceContents(id, table(caption, headings, rows.slice(0, count), className), button);
+  replaceContents(id, holder, button);
 }
 
 function dayCell(text) {
@@ -153,6 +157,21 @@ function showCategories() {
   total && !total.isSettled ? element("p", { class: "quiet" }, say("page.costs.provisional")) : null);
 }
 
+// Categories that overlap, or figures of Twilio's that still move: shown as they are, not in silence.
+function showOverlaps() {
+  const { currency } = chosenScope();
+  const holder = document.getElementById("overlaps");
+  const rows = ofChosenAccounts(FIGURES.overlaps, 1);
+  holder.hidden = !rows.length;
+  holder.replaceChildren(...(rows.length ? [
+    element("p", {}, element("strong", { "aria-hidden": "true" }, "⚠ "),
+      say("page.overlaps", { other: FIGURES.categoryTitles.other ?? "other" })),
+    element("ul", {}, rows.map(([start, sid, cost]) => element("li", {},
+      `${capital(month(start.slice(0, 7)))} · ${accountName(sid)}: `,
+      element("strong", {}, money(cost, currency))))),
+  ] : []));
+}
+
 function showRecipients() {
   const { currency } = chosenScope();
   const rows = chosenRows("recipients");
@@ -206,7 +225,7 @@ function showCompleteness() {
   const [start, end] = knownDays(period.gmtStart, period.gmtEnd, FIGURES.run.gmtToday);
   const counts = (group) => rows.filter(([name]) => name === group)
     .map(([, state, count]) => `${wordFor("state", state)}: ${number(count)}`).join(" · ");
-  const gaps = FIGURES.gaps[choice.scope].filter(([day]) => day >= start && day < end);
+  const gaps = ofChosenAccounts(FIGURES.gaps, 1).filter(([day]) => day >= start && day < end);
   replaceContents("completeness",
     element("ul", { class: "legend" }, Object.entries(STATES).map(([state, name]) => element("li", {},
       element("i", { class: `state-${name}` }), element("span", {}, wordFor("state", state))))),
@@ -232,8 +251,7 @@ function gapTable(gaps) {
 }
 
 function showFreshness() {
-  const { id, isAll } = chosenScope();
-  const rows = FIGURES.accounts.filter(([sid]) => isAll || sid === id);
+  const rows = chosenAccounts();
   if (!rows.length) {
     replaceContents("freshness", element("p", { class: "empty" }, say("page.no_figures")));
     return;

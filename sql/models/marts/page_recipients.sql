@@ -31,6 +31,135 @@ recent_periods as (
 
 ),
 
+-- Months that a period begins or ends in: their days are looked at one by one.
+months_cut as (
+
+    select date_trunc('month', start_date)::date as month from recent_periods
+    union
+    select date_trunc('month', end_date)::date as month from recent_periods
+
+),
+
+pieces as (
+
+    select
+        message_date as from_date,
+        account_sid,
+        recipient,
+        message_count
+    from daily_recipients
+    where
+        message_count > 0
+        and date_trunc('month', message_date) in (select month from months_cut)
+    union all
+    select
+        month as from_date,
+        account_sid,
+        recipient,
+        message_count
+    from monthly_recipients
+    where
+        message_count > 0
+        and month not in (select month from months_cut)
+
+),
+
+starts as (
+
+    select
+        max(start_date) filter (where page_period = 'last_7_days') as last_7_days,
+        max(start_date) filter (where page_period = 'last_30_days') as last_30_days,
+        max(start_date) filter (where page_period = 'last_90_days') as last_90_days,
+        max(end_date) as end_date
+    from recent_periods
+
+),
+
+-- Each recipient of each account once, with what it got in every period that is no month.
+counts as (
+
+    select
+        pieces.account_sid,
+        pieces.recipient,
+        sum(pieces.message_count) as "all",
+        sum(pieces.message_count) filter (
+            where pieces.from_date >= starts.last_90_days and pieces.from_date < starts.end_date
+        ) as last_90_days,
+        sum(pieces.message_count) filter (
+            where pieces.from_date >= starts.last_30_days and pieces.from_date < starts.end_date
+        ) as last_30_days,
+        sum(pieces.message_count) filter (
+            where pieces.from_date >= starts.last_7_days and pieces.from_date < starts.end_date
+        ) as last_7_days
+    from pieces
+    cross join starts
+    group by
+        pieces.account_sid,
+        pieces.recipient
+
+),
+
+counts_by_scope as (
+
+    select
+        account_scopes.scope,
+        counts.recipient,
+        sum(counts."all") as "all",
+        sum(counts.last_90_days) as last_90_days,
+        sum(counts.last_30_days) as last_30_days,
+        sum(counts.last_7_days) as last_7_days
+    from counts
+    inner join account_scopes
+        on counts.account_sid = account_scopes.account_sid
+    group by
+        account_scopes.scope,
+        counts.recipient
+
+),
+
+counts_by_period as (
+
+    -- what is null, a recipient of another time, is left out
+    unpivot counts_by_scope
+    on "all", last_90_days, last_30_days, last_7_days
+    into name page_period value message_count
+
+),
+
+-- Only who may be among the winners is put in order: far fewer than all.
+fewest_to_win as (
+
+    select
+        page_period,
+        scope,
+        list_min(max(message_count, 20)) as message_count
+    from counts_by_period
+    group by
+        page_period,
+        scope
+
+),
+
+winners_of_periods as (
+
+    select
+        counts_by_period.page_period,
+        counts_by_period.scope,
+        counts_by_period.recipient,
+        row_number() over (
+            partition by counts_by_period.page_period, counts_by_period.scope
+            order by counts_by_period.message_count desc, counts_by_period.recipient asc
+        ) as recipient_rank
+    from counts_by_period
+    inner join fewest_to_win
+        on
+            counts_by_period.page_period = fewest_to_win.page_period
+            and counts_by_period.scope = fewest_to_win.scope
+            and counts_by_period.message_count >= fewest_to_win.message_count
+    qualify recipient_rank <= 20
+
+),
+
 winners_of_months as (
 
     select
@@ -61,60 +190,11 @@ winners_of_months as (
 
 ),
 
-winners_of_all as (
-
-    select
-        'all' as page_period,
-        account_scopes.scope,
-        monthly_recipients.recipient,
-        row_number() over (
-            partition by account_scopes.scope
-            order by sum(monthly_recipients.message_count) desc, monthly_recipients.recipient asc
-        ) as recipient_rank
-    from monthly_recipients
-    inner join account_scopes
-        on monthly_recipients.account_sid = account_scopes.account_sid
-    where monthly_recipients.message_count > 0
-    group by
-        account_scopes.scope,
-        monthly_recipients.recipient
-    qualify recipient_rank <= 20
-
-),
-
-winners_of_late as (
-
-    select
-        recent_periods.page_period,
-        account_scopes.scope,
-        daily_recipients.recipient,
-        row_number() over (
-            partition by recent_periods.page_period, account_scopes.scope
-            order by sum(daily_recipients.message_count) desc, daily_recipients.recipient asc
-        ) as recipient_rank
-    from daily_recipients
-    inner join recent_periods
-        on
-            daily_recipients.message_date >= recent_periods.start_date
-            and daily_recipients.message_date < recent_periods.end_date
-    inner join account_scopes
-        on daily_recipients.account_sid = account_scopes.account_sid
-    where daily_recipients.message_count > 0
-    group by
-        recent_periods.page_period,
-        account_scopes.scope,
-        daily_recipients.recipient
-    qualify recipient_rank <= 20
-
-),
-
 winners as (
 
     select * from winners_of_months
     union all
-    select * from winners_of_all
-    union all
-    select * from winners_of_late
+    select * from winners_of_periods
 
 ),
 

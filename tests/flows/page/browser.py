@@ -113,10 +113,11 @@ class Page:
             mobile=width < 600,
         )  # fmt: skip
 
-    def prefer(self, scheme: str) -> None:
-        """Have the system prefer a light or dark scheme."""
+    def prefer(self, scheme: str, medium: str = "") -> None:
+        """Have the system prefer a light or dark scheme, on the screen or another medium."""
         self.call(
             "Emulation.setEmulatedMedia",
+            media=medium,
             features=[{"name": "prefers-color-scheme", "value": scheme}],
         )
 
