@@ -231,9 +231,10 @@ def changing_state(settings: Settings) -> Iterator[State]:
     Raises:
         filelock.Timeout: another process has held it for a minute.
     """
-    settings.root.mkdir(parents=True, exist_ok=True)
+    settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = _path(settings)
-    with filelock.FileLock(path.with_suffix(".lock"), timeout=_LOCK_WAIT):
+    # For the owner's eyes, whosever process this is: a worker tells of the run that crashed in it.
+    with filelock.FileLock(path.with_suffix(".lock"), timeout=_LOCK_WAIT, mode=0o600):
         state = read_state(settings)
         yield state
         # A kind that a newer version knows no more has nothing to say.
@@ -241,6 +242,7 @@ def changing_state(settings: Settings) -> Iterator[State]:
         state.resting = [told for told in state.resting if told.kind in kinds()]
         state.outbox = [note for note in state.outbox if note.kind in kinds()]
         temporary = path.with_suffix(".writing")
+        temporary.touch(mode=0o600)
         with temporary.open("w", encoding="utf-8") as file:
             json.dump(asdict(state), file, indent=2, default=str, ensure_ascii=False)
             file.flush()

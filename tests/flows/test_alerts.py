@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
-from flows.alerting import kinds
+from flows.alerting import kinds, read_state
+from flows.cli import app
 from flows.errors import ExtractionFailedError, ModelError, WrongUseError
-from flows.failing import on_completion, on_failure, telling_failure
+from flows.failing import tell_failure, tell_success
 from flows.notifying import send_test
+from flows.orchestration import flow
 from flows.settings import Settings, read_settings
 from flows.tasks.alert import alert, preview
 from simulator.faults import Rule
@@ -110,6 +113,11 @@ def publish(settings: Settings, *alerts: tuple[str, str, str, float]) -> None:
                 "insert into marts.alert_messages values (?, ?, ?, ?, ?, ?)",
                 [kind, account, subject, badness, f"{kind} of {account}.", f"{kind} de {account}."],
             )
+        connection.execute(
+            "create schema alerts; create table alerts.open_alerts as select alert, account_sid, "
+            "subject, 0.0 as observed, 0.0 as expected, timestamp '2026-11-10 12:00' as since, "
+            "message_en as message from marts.alert_messages"
+        )
 
 
 def test_an_alert_is_sent_once_for_as_long_as_it_lasts(
@@ -304,23 +312,17 @@ def test_wrong_quiet_hours_are_explained(settings_for: Callable[..., Settings], 
         settings_for(quiet_hours=hours)
 
 
-def failing(error: BaseException) -> Any:
-    """A state of Prefect as its hooks are given it."""
-    return SimpleNamespace(name="Failed", message=str(error), result=lambda raise_on_failure: error)
-
-
 def test_a_failed_flow_is_told_once_and_again_when_it_goes_on(
     settings_for: Callable[..., Settings], sink: Sink
 ) -> None:
     settings_for()
-    daily = SimpleNamespace(name="daily")
     sent = []
     for _ in range(8):
-        on_failure(daily, None, failing(ModelError("The models did not pass.\nmore")))
+        assert tell_failure("daily", ModelError("The models did not pass.\nmore")) == []
         sent.append(len(sink.take()))
     assert sent == [1, 1, 0, 1, 0, 0, 0, 1]
-    on_completion(daily, None, None)
-    on_failure(daily, None, failing(ModelError("The models did not pass.")))
+    assert tell_success("daily") == []
+    tell_failure("daily", ModelError("The models did not pass."))
     (text,) = sink.take()
     assert "The flow daily failed (The models did not pass); in a row: 1." in text
 
@@ -329,13 +331,10 @@ def test_a_failure_of_any_other_kind_is_told_by_its_name_only(
     settings_for: Callable[..., Settings], sink: Sink
 ) -> None:
     settings_for()
-    with pytest.raises(KeyError), telling_failure("rebuild"):
-        raise KeyError("body of a message to +34600000001")
+    tell_failure("rebuild", KeyError("body of a message to +34600000001"))
     (text,) = sink.take()
     assert "The flow rebuild failed (KeyError); in a row: 1." in text
-    with telling_failure("rebuild"):
-        pass
-    on_failure(SimpleNamespace(name="daily"), None, failing(ModelError("to +34 600 000 001 no")))
+    tell_failure("daily", ModelError("to +34 600 000 001 no"))
     (text,) = sink.take()
     assert "(to … no)" in text
 
@@ -346,21 +345,88 @@ def test_a_run_that_cannot_read_a_refused_account_is_told_once_by_its_alert(
     settings = settings_for()
     publish(settings, ("account_denied", "AC2", "access", 1.0))
     alert(settings, NOON)
-    on_failure(SimpleNamespace(name="daily"), None, failing(ExtractionFailedError("1 window(s)")))
+    tell_failure("daily", ExtractionFailedError("1 window(s)"))
     assert len(sink.take()) == 1
     publish(settings)
     alert(settings, NOON + DAY)
-    on_failure(SimpleNamespace(name="daily"), None, failing(ExtractionFailedError("1 window(s)")))
+    tell_failure("daily", ExtractionFailedError("1 window(s)"))
     assert len(sink.take()) == 1
 
 
-def test_a_failure_that_cannot_be_told_hides_no_error(
+def test_a_failure_that_cannot_be_told_says_so_and_raises_nothing(
     settings_for: Callable[..., Settings], tmp_path: Path
 ) -> None:
     (tmp_path / "a file").write_text("")
     settings_for(data_root=str(tmp_path / "a file"))
-    with pytest.raises(ModelError), telling_failure("daily"):
-        raise ModelError("what really happened")
+    (problem,) = tell_failure("daily", ModelError("what really happened"))
+    assert problem.startswith("The failure could not be told: ")
+
+
+def test_how_a_flow_ends_is_told_by_itself(
+    settings_for: Callable[..., Settings], sink: Sink, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_for()
+    errors: list[Exception] = [ModelError("The models did not pass."), KeyError("a text")]
+
+    @flow(name="trial")
+    def trial() -> str:
+        if errors:
+            raise errors.pop(0)
+        return "good"
+
+    with pytest.raises(ModelError, match="did not pass"):
+        trial()
+    sink.is_up = False
+    with pytest.raises(KeyError):
+        trial()
+    assert "1 alert(s) could not be sent to json 1: " in capsys.readouterr().err
+    sink.is_up = True
+    assert trial() == "good"
+    assert read_state(settings).failures == {}
+    assert read_state(settings).told == []
+    assert stat.S_IMODE((settings.root / "alerts.json").stat().st_mode) == 0o600
+    assert len(sink.take()) == 1
+
+
+def command(*arguments: str) -> str:
+    """What the command prints; its exit code must be 0."""
+    result = CliRunner().invoke(app, ["alerts", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_command_shows_alerts_and_what_would_be_sent_of_them(
+    settings_for: Callable[..., Settings], sink: Sink
+) -> None:
+    settings = settings_for()
+    publish(settings, OUTAGE)
+    assert command() == "2026-11-10 12:00  delivery_rate  delivery_rate of AC1.\n"
+    (row,) = json.loads(command("--json"))
+    assert list(row) == [
+        "alert", "account_sid", "subject", "observed", "expected", "since", "message"
+    ]  # fmt: skip
+    assert "Messages do not arrive\n\ndelivery_rate of AC1.\n→ " in command("--dry-run")
+    assert sink.take() == []
+    assert command("--test") == "ok   json 1\n"
+    assert len(sink.take()) == 1
+    alert(settings, NOON)
+    assert command("--dry-run") == "Nothing would be sent.\n"
+    publish(settings)
+    assert command() == "Nothing: all is as usual.\n"
+
+
+def test_the_command_says_where_a_word_did_not_arrive(
+    settings_for: Callable[..., Settings], sink: Sink
+) -> None:
+    settings_for()
+    sink.is_up = False
+    result = CliRunner().invoke(app, ["alerts", "--test"])
+    assert (result.exit_code, result.output[:13]) == (1, "FAIL json 1: ")
+    settings_for(alert_urls="")
+    with pytest.raises(WrongUseError, match="WAREHOUSE_ALERT_URLS"):
+        command("--test")
+    with pytest.raises(WrongUseError, match="Choose one"):
+        command("--test", "--dry-run")
 
 
 def test_the_runbook_has_a_section_for_every_alert() -> None:
