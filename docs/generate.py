@@ -36,12 +36,9 @@ def data_dictionary() -> str:
         for path in sorted((SQL_FOLDER / folder).glob("*.yml")):
             content = yaml.safe_load(path.read_text())
             for entry in (content.get("models") or []) + (content.get("seeds") or []):
-                config = entry.get("config") or {}
-                if config.get("schema") == "intermediate":
-                    continue  # it is not published
-                name = f"{config.get('schema', schema)}.{config.get('alias', entry['name'])}"
-                lines += _relation(name, entry["description"])
-                types = config.get("column_types", {})
+                name = (entry.get("config") or {}).get("alias", entry["name"])
+                lines += _relation(f"{schema}.{name}", entry["description"])
+                types = (entry.get("config") or {}).get("column_types", {})
                 lines += _columns(
                     (c["name"], c.get("data_type") or types.get(c["name"], ""), c["description"])
                     for c in entry["columns"]

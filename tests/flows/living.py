@@ -108,6 +108,8 @@ def compiled(folder: Path, target: str, variables: dict[str, Any]) -> tuple[Path
         node = nodes[key]
         for parent in node["depends_on"]["nodes"]:
             add(parent)
+        if node["config"]["materialized"] == "ephemeral":
+            return  # compiled into those that name it
         models.append(
             Model(
                 node["schema"], node["name"], node["config"]["materialized"] == "view",
