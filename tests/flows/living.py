@@ -70,14 +70,22 @@ class Model:
     sql: str
 
 
-def compiled(folder: Path, target: str, variables: dict[str, Any]) -> tuple[Path, list[Model]]:
-    """A build file with the seeds, and the models that lead to one, in an order to build them."""
+@dataclass(frozen=True)
+class Compiled:
+    """Models in an order to build them, for these variables, and a file that has the seeds."""
+
+    seeds: Path
+    models: list[Model]
+    variables: dict[str, Any]
+
+
+def compiled(folder: Path, target: str, variables: dict[str, Any]) -> Compiled:
+    """A model, and all that lead to it."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
     # The name of the file is the name of the database in compiled models.
     build_file = folder / "warehouse.duckdb"
-    folder.mkdir(parents=True)
     with duckdb.connect(str(build_file)) as connection:
         connection.execute("create schema lake")
     environment = {
@@ -118,24 +126,20 @@ def compiled(folder: Path, target: str, variables: dict[str, Any]) -> tuple[Path
         )  # fmt: skip
 
     add(f"model.twilio_warehouse.{target}")
-    return build_file, models
+    return Compiled(build_file, models, variables)
 
 
 class Life:
     """A data root that daily runs fill up to the models of alerts."""
 
-    def __init__(self, root: Path, server: Server, settings: dict[str, str] | None = None) -> None:
-        self.warehouse = Warehouse(root, server, settings or {})
+    def __init__(
+        self, root: Path, server: Server, models: Compiled, settings: dict[str, str]
+    ) -> None:
+        given = {f"WAREHOUSE_{name.upper()}": str(v) for name, v in models.variables.items()}
+        self.warehouse = Warehouse(root, server, {**given, **settings})
         with self.warehouse.active():
             self.settings: Settings = read_settings()
-        self._seeds, self._models = compiled(
-            root / "compiled", "open_alerts",
-            {
-                "timezone": self.settings.timezone,
-                "language": self.settings.language,
-                "monthly_budget": self.settings.monthly_budget,
-            },
-        )  # fmt: skip
+        self._compiled = models
 
     def live(self, now: datetime) -> None:
         """One daily run; the published file is what it built.
@@ -148,7 +152,7 @@ class Life:
             load(self.settings)
         with duckdb.connect(str(self.settings.build_file)) as connection:
             connection.execute("set TimeZone = 'UTC'")
-            connection.execute(f"attach '{self._seeds}' as seeds (read_only)")
+            connection.execute(f"attach '{self._compiled.seeds}' as seeds (read_only)")
             connection.execute("create schema if not exists marts")
             for (name,) in connection.execute(
                 "select table_name from duckdb_tables() "
@@ -158,7 +162,7 @@ class Life:
                     f"create or replace table marts.{name} as from seeds.marts.{name}"
                 )
             connection.execute("detach seeds")
-            for model in self._models:
+            for model in self._compiled.models:
                 kind = "view" if model.is_view else "table"
                 connection.execute(f"create schema if not exists {model.schema}")
                 connection.execute(

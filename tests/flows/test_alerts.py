@@ -27,7 +27,7 @@ from flows.tasks.alert import alert, preview
 from simulator.faults import Rule
 from simulator.incidents import BlockedCampaign, CarrierOutage, SilentDay, SpendSpike
 from simulator.world import World, WorldConfig
-from tests.flows.living import Life, showing
+from tests.flows.living import Compiled, Life, compiled, showing
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -441,12 +441,20 @@ def test_the_runbook_has_a_section_for_every_alert() -> None:
 
 UNTIL = datetime(2026, 11, 24, 6, tzinfo=UTC)
 LIVED_FROM = 30  # days of history before
+BUDGET = 100_000
 
 
 @pytest.fixture(scope="module")
 def month() -> WorldConfig:
     """Thirty days of history and thirty to be lived."""
     return WorldConfig(messages=24_000, days=60, accounts=2, seed=1, until=UNTIL)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    """The models that lead to alerts."""
+    variables = {"timezone": "UTC", "language": "en", "monthly_budget": BUDGET}
+    return compiled(tmp_path_factory.mktemp("compiled"), "open_alerts", variables)
 
 
 def live(life: Life, config: WorldConfig, days: range) -> Iterator[tuple[int, list[str]]]:
@@ -459,7 +467,7 @@ def live(life: Life, config: WorldConfig, days: range) -> Iterator[tuple[int, li
 
 @pytest.mark.timeout(900)
 def test_each_planted_incident_is_told_once_by_its_own_alert_and_ends(
-    tmp_path: Path, sink: Sink, month: WorldConfig
+    tmp_path: Path, sink: Sink, month: WorldConfig, models: Compiled
 ) -> None:
     main, sub = (account.sid for account in World(month).accounts)
 
@@ -467,19 +475,19 @@ def test_each_planted_incident_is_told_once_by_its_own_alert_and_ends(
         return month.start + timedelta(days=day, hours=hour)
 
     incidents = (
-        CarrierOutage(0, hour(32, 14), hour(32, 20)),
-        BlockedCampaign(0, hour(35, 9), hour(35, 18)),
-        SpendSpike(0, hour(38, 0), hour(39, 0)),
-        SilentDay(0, hour(41, 0), hour(42, 0)),
+        CarrierOutage(0, hour(31, 14), hour(31, 20)),
+        BlockedCampaign(0, hour(33, 9), hour(33, 18)),
+        SpendSpike(0, hour(35, 0), hour(36, 0)),
+        SilentDay(0, hour(37, 0), hour(38, 0)),
     )
     with showing(month, incidents) as server:
-        life = Life(tmp_path, server, {"WAREHOUSE_ALERT_URLS": sink.url})
+        life = Life(tmp_path, server, models, {"WAREHOUSE_ALERT_URLS": sink.url})
         told: list[tuple[int, str]] = []
         raised: list[tuple[int, str, str]] = []
         over: list[int] = []
-        for day, said in live(life, month, range(LIVED_FROM, 49)):
-            # In the evening somebody revokes a key, and a day later puts it right.
-            revoked = [Rule("denied", account=sub, status=401)] if day in (44, 45) else []
+        for day, said in live(life, month, range(LIVED_FROM, 44)):
+            # In the evening somebody revokes a key, and two days later puts it right.
+            revoked = [Rule("denied", account=sub, status=401)] if day in (39, 40) else []
             server.set_faults(revoked)
             told += [(day, text) for text in sink.take()]
             raised += [
@@ -488,30 +496,29 @@ def test_each_planted_incident_is_told_once_by_its_own_alert_and_ends(
             ]
             over += [day for line in said if line.startswith("Alert over")]
     assert sorted(raised) == [
-        (33, "delivery_rate", main),
-        (36, "blocked_rate", main),
-        (39, "spend_spike", main),
-        (42, "silent_day", main),
-        (45, "account_denied", sub),
-        (46, "account_denied", sub),
+        (32, "delivery_rate", main),
+        (34, "blocked_rate", main),
+        (36, "spend_spike", main),
+        (38, "silent_day", main),
+        (40, "account_denied", sub),
+        (41, "account_denied", sub),
     ]
     assert [(day, text.splitlines()[0]) for day, text in told] == [
-        (33, "twilio-warehouse: Messages do not arrive"),
-        (36, "twilio-warehouse: Messages blocked"),
-        (39, "twilio-warehouse: A dear day"),
-        (42, "twilio-warehouse: A silent day"),
-        (45, "twilio-warehouse: Access refused"),
+        (32, "twilio-warehouse: Messages do not arrive"),
+        (34, "twilio-warehouse: Messages blocked"),
+        (36, "twilio-warehouse: A dear day"),
+        (38, "twilio-warehouse: A silent day"),
+        (40, "twilio-warehouse: Access refused"),
     ]
-    assert over == [34, 37, 40, 43, 47]
+    assert over == [33, 35, 37, 39, 42]
 
 
 @pytest.mark.timeout(900)
-def test_a_quiet_month_raises_none(tmp_path: Path, sink: Sink, month: WorldConfig) -> None:
+def test_a_quiet_month_raises_none(
+    tmp_path: Path, sink: Sink, month: WorldConfig, models: Compiled
+) -> None:
     with showing(month) as server:
-        life = Life(
-            tmp_path, server,
-            {"WAREHOUSE_ALERT_URLS": sink.url, "WAREHOUSE_MONTHLY_BUDGET": "100000"},
-        )  # fmt: skip
+        life = Life(tmp_path, server, models, {"WAREHOUSE_ALERT_URLS": sink.url})
         days = list(live(life, month, range(LIVED_FROM, month.days + 1)))
         assert len(days) == 31
         assert [(day, said) for day, said in days if said] == []

@@ -86,9 +86,9 @@ windows_with_shares as (
         windows.delivered_count / windows.attempted_count as delivered_share,
         windows.failed_count / windows.attempted_count as failed_share,
         windows.blocked_count / windows.attempted_count as blocked_share,
+        windows.attempted_count - windows.blocked_count as unblocked_count,
         -- of those that nobody refused on purpose
-        windows.delivered_count
-        / nullif(windows.attempted_count - windows.blocked_count, 0) as unblocked_delivered_share,
+        windows.delivered_count / nullif(unblocked_count, 0) as unblocked_delivered_share,
         (windows.failed_count - windows.blocked_count) / windows.attempted_count
             as unblocked_failed_share
     from (
@@ -121,7 +121,10 @@ breaches as (
     from windows_with_shares
     inner join thresholds
         on
-            windows_with_shares.attempted_count >= thresholds.minimum_sample
+            case
+                when thresholds.alert = 'delivery_rate' then windows_with_shares.unblocked_count
+                else windows_with_shares.attempted_count
+            end >= thresholds.minimum_sample
             and case thresholds.alert
                 when 'blocked_rate' then windows_with_shares.blocked_share > thresholds.threshold
                 when 'delivery_rate'
