@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
@@ -28,54 +25,11 @@ from simulator.faults import Rule
 from simulator.incidents import BlockedCampaign, CarrierOutage, SilentDay, SpendSpike
 from simulator.world import World, WorldConfig
 from tests.flows.living import Compiled, Life, compiled, showing
+from tests.flows.sink import Sink, a_sink
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OUTAGE = ("delivery_rate", "AC1", "sms", 2.0)
-
-
-class Sink:
-    """A local HTTP server that takes notifications."""
-
-    def __init__(self) -> None:
-        self.received: list[dict[str, Any]] = []
-        self.is_up = True
-        sink = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if sink.is_up:
-                    sink.received.append(json.loads(body))
-                self.send_response(200 if sink.is_up else 500)
-                self.end_headers()
-
-            def log_message(self, *arguments: object) -> None:
-                """Nothing."""
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"json://user:s3cret@127.0.0.1:{self._server.server_port}/alerts"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def take(self) -> list[str]:
-        """The texts that came since last time."""
-        texts = [f"{one['title']}\n{one['message']}" for one in self.received]
-        self.received.clear()
-        return texts
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@contextmanager
-def a_sink() -> Iterator[Sink]:
-    sink = Sink()
-    try:
-        yield sink
-    finally:
-        sink.stop()
 
 
 @pytest.fixture
@@ -437,6 +391,21 @@ def test_the_runbook_has_a_section_for_every_alert() -> None:
         if line.startswith("### ")
     }
     assert set(kinds()) <= sections
+
+
+def test_every_alert_is_told_in_both_languages() -> None:
+    for kind in kinds().values():
+        for text in ("title", "message", "advice"):
+            english, spanish = (kind.texts[f"{text}_{language}"] for language in ("en", "es"))
+            assert english
+            assert spanish
+            assert english != spanish
+            assert fillings(english) == fillings(spanish)
+
+
+def fillings(text: str) -> set[str]:
+    """The names in braces."""
+    return set(re.findall(r"\{\w+\}", text))
 
 
 UNTIL = datetime(2026, 11, 24, 6, tzinfo=UTC)
