@@ -16,6 +16,7 @@ from typing import Any
 
 from flows import progress
 from flows.deployed import drop_other_late_runs, name_of_run
+from flows.errors import WarehouseError
 from flows.server import has_server as has_server
 
 # Threads wait for Twilio; how many requests are in flight, WAREHOUSE_CONCURRENCY says.
@@ -84,7 +85,8 @@ def _note_failure(flow: Any, flow_run: Any, state: Any) -> None:
     from prefect.logging.loggers import flow_run_logger
 
     error = state.result(raise_on_failure=False)
-    error = error if isinstance(error, Exception) else RuntimeError(state.name)
+    if state.is_crashed() or not isinstance(error, Exception):
+        error = WarehouseError("Its process ended before the run did.")
     for problem in _ended_badly(flow.name, error):
         flow_run_logger(flow_run, flow).warning("%s", problem)
 
