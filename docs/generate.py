@@ -31,8 +31,8 @@ def data_dictionary() -> str:
         "",
         "Instants are UTC; money is decimal(18,6) with its currency beside it.",
     ]
-    for schema, folder in (("reports", "models/reports"), ("marts", "models/marts"),
-                           ("marts", "seeds")):  # fmt: skip
+    for schema, folder in (("reports", "models/reports"), ("alerts", "models/alerts"),
+                           ("marts", "models/marts"), ("marts", "seeds")):  # fmt: skip
         for path in sorted((SQL_FOLDER / folder).glob("*.yml")):
             content = yaml.safe_load(path.read_text())
             for entry in (content.get("models") or []) + (content.get("seeds") or []):

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from flows.errors import WrongUseError
+from flows.errors import WarehouseError, WrongUseError
 from flows.settings import Settings
 from flows.warehouse import open_published
 
@@ -78,6 +78,25 @@ def read_status(settings: Settings) -> dict[str, list[dict[str, Any]]]:
                 (title, _fetch(connection, sql)) for title, sql in _STATUS.items()
             )
         }  # fmt: skip
+
+
+def read_alerts(settings: Settings) -> list[dict[str, Any]]:
+    """What a person must know, as of the last run; what began last comes first.
+
+    Raises:
+        WarehouseError: nothing has been published yet, or by a version that had no alerts.
+    """
+    with open_published(settings) as connection:
+        try:
+            names, rows = _fetch(
+                connection, "from alerts.open_alerts order by since desc, alert, account_sid"
+            )
+        except duckdb.CatalogException:
+            raise WarehouseError(
+                "The warehouse was published by an earlier version and has no alerts: run "
+                "`twilio-warehouse rebuild` first."
+            ) from None
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def read_timeline(settings: Settings, message_sid: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from flows.reading import Reading
 from flows.run import start_run, writing
 from flows.settings import read_settings
 from flows.summary import Summary, finish
+from flows.tasks.alert import alert
 from flows.tasks.extract import extract_accounts
 from flows.tasks.load import load
 from flows.tasks.model import Models, model
@@ -48,4 +49,6 @@ def backfill(since: date, until: date | None = None, now: datetime | None = None
         load(settings)
         run.notices += model(models)
         publish(settings)
-        return finish(run, report(settings))
+        reports = report(settings)
+        run.notices += alert(settings, run.now)
+        return finish(run, reports)

@@ -18,6 +18,7 @@ import typer
 from flows.errors import WarehouseError, WrongUseError
 
 if TYPE_CHECKING:
+    from flows.settings import Settings
     from flows.summary import Summary
 
 app = typer.Typer(
@@ -257,6 +258,30 @@ def status(as_json: AsJson = False) -> None:
         _print_table(title.replace("_", " "), rows)
 
 
+@app.command(epilog="Example: twilio-warehouse alerts --dry-run")
+def alerts(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent now; nothing is.")
+    ] = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a word to every place that alerts are sent to.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a person must know; or what would be sent of it, or try where it is sent to."""
+    if dry_run and test:
+        raise WrongUseError("Choose one: --dry-run sends nothing, --test sends a word.")
+    from flows.settings import read_settings
+
+    settings = read_settings()
+    if test:
+        _try_targets(settings, as_json)
+    elif dry_run:
+        _show_unsent(settings, as_json)
+    else:
+        _show_alerts(settings, as_json)
+
+
 @app.command(epilog="Example: twilio-warehouse message SM0123456789abcdef0123456789abcdef")
 def message(
     sid: Annotated[str, typer.Argument(help="The message's SID.")], as_json: AsJson = False
@@ -376,6 +401,47 @@ def _reports_as_json(reports: Any) -> list[dict[str, Any]]:
         {"name": r.name, "rows": r.row_count, "paths": [str(path) for path in r.paths]}
         for r in reports
     ]
+
+
+def _show_alerts(settings: Settings, as_json: bool) -> None:
+    from flows.asking import read_alerts
+
+    lasting = read_alerts(settings)
+    if as_json:
+        _print_json(lasting)
+        return
+    for row in lasting:
+        _say(f"{row['since']:%Y-%m-%d %H:%M}  {row['alert']}  {row['message']}")
+    if not lasting:
+        _say("Nothing: all is as usual.")
+
+
+def _show_unsent(settings: Settings, as_json: bool) -> None:
+    from flows.tasks.alert import preview
+
+    unsent = preview(settings, datetime.now(UTC))
+    if as_json:
+        _print_json(unsent and {"title": unsent[0], "text": unsent[1]})
+    else:
+        _say("\n\n".join(unsent) if unsent else "Nothing would be sent.")
+
+
+def _try_targets(settings: Settings, as_json: bool) -> None:
+    from flows.notifying import send_test
+
+    tried = send_test(settings)
+    if not tried:
+        raise WrongUseError(
+            "Alerts are sent nowhere: set WAREHOUSE_ALERT_URLS or WAREHOUSE_ALERT_BLOCKS "
+            "(docs/runbook.md)."
+        )
+    if as_json:
+        _print_json([{"target": name, "problem": problem} for name, problem in tried])
+    else:
+        for name, problem in tried:
+            _say(f"FAIL {name}: {problem}" if problem else f"ok   {name}")
+    if any(problem for _, problem in tried):
+        raise typer.Exit(1)
 
 
 def _print_check(outcome: Any) -> None:

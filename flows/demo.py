@@ -12,10 +12,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from flows.errors import WarehouseError
-from flows.settings import Settings, read_settings, variable_of
+from flows.settings import Settings, read_settings
 
 _SHOWN_ROWS = 5
 # Of each report what fits a terminal: the last days and hours, the newest month.
@@ -151,11 +149,8 @@ def _use(server: Any, root: Path, days: int) -> None:
     for name in [name for name in os.environ if name.startswith(("TWILIO_", "WAREHOUSE_"))]:
         if name not in ("WAREHOUSE_TIMEZONE", "WAREHOUSE_LANGUAGE", "WAREHOUSE_CONCURRENCY"):
             del os.environ[name]
-    # An .env file in the folder must not say otherwise.
-    for name, field in Settings.model_fields.items():
-        variable, default = variable_of(name), _as_text(field.default)
-        if variable.startswith("WAREHOUSE_") and default:
-            os.environ.setdefault(variable, default)
+    # Nor an .env file: what happens in a simulated account is to be told to nobody.
+    Settings.model_config["env_file"] = None
     os.environ.update(
         TWILIO_ACCOUNT_SID=server.account_sid,
         TWILIO_AUTH_TOKEN=server.auth_token,
@@ -163,12 +158,3 @@ def _use(server: Any, root: Path, days: int) -> None:
         WAREHOUSE_DATA_ROOT=str(root),
         WAREHOUSE_INITIAL_DAYS=str(days),
     )
-
-
-def _as_text(value: Any) -> str:
-    """A setting's value as the environment has it; empty for none and for secrets."""
-    if value is None or isinstance(value, SecretStr):
-        return ""
-    if isinstance(value, timedelta):
-        return f"{int(value.total_seconds())}s"
-    return str(value).lower() if isinstance(value, bool) else str(value)

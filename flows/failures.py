@@ -31,9 +31,11 @@ def note_failure(flow: str, error: Exception) -> None:
     with suppress(OSError, WarehouseError):
         settings = read_settings()
         folder = settings.lake / "runs" / "failed"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / f"{flow}-{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.json"
         temporary = path.with_suffix(".writing")
+        # Written by a worker whose run crashed, too: that process shares what it writes.
+        temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
         temporary.replace(path)
         write_metrics(settings)

@@ -9,6 +9,7 @@ from flows.reading import read
 from flows.run import start_run, writing
 from flows.settings import read_settings
 from flows.summary import Summary, finish
+from flows.tasks.alert import alert
 from flows.tasks.extract import extract_accounts
 from flows.tasks.load import load
 from flows.tasks.model import Models, model
@@ -40,4 +41,6 @@ def month_close(month: date | None = None, now: datetime | None = None) -> Summa
         load(settings)
         run.notices += model(models)
         publish(settings)
-        return finish(run, report(settings))
+        reports = report(settings)
+        run.notices += alert(settings, run.now)
+        return finish(run, reports)

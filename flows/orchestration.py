@@ -14,7 +14,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from flows import progress
 from flows.deployed import drop_other_late_runs, name_of_run
+from flows.errors import WarehouseError
 from flows.server import has_server as has_server
 
 # Threads wait for Twilio; how many requests are in flight, WAREHOUSE_CONCURRENCY says.
@@ -52,10 +54,8 @@ def logger() -> logging.Logger | logging.LoggerAdapter[Any]:
 
 
 def flow(name: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A Prefect flow of that name whose submitted tasks run on threads.
-
-    Hooks for `on_running` and `on_failure` come after those that every flow has.
-    """
+    """A Prefect flow of that name whose submitted tasks run on threads; how its runs end is noted
+    and told."""
     if _is_plain:
         return lambda function: _PlainFlow(name, function)
     import prefect
@@ -66,17 +66,43 @@ def flow(name: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
         name=name,
         task_runner=runner,
         flow_run_name=name_of_run,
-        on_running=[drop_other_late_runs, *options.pop("on_running", ())],
-        on_failure=[_note_failed_run, *options.pop("on_failure", ())],
+        on_running=[drop_other_late_runs],
+        on_completion=[_note_success],
+        on_failure=[_note_failure],
+        on_crashed=[_note_failure],
         **options,
     )
 
 
-def _note_failed_run(flow: Any, flow_run: Any, state: Any) -> None:
-    from flows.failures import note_failure
+def _note_success(flow: Any, flow_run: Any, state: Any) -> None:
+    from prefect.logging.loggers import flow_run_logger
+
+    for problem in _ended_well(flow.name):
+        flow_run_logger(flow_run, flow).warning("%s", problem)
+
+
+def _note_failure(flow: Any, flow_run: Any, state: Any) -> None:
+    from prefect.logging.loggers import flow_run_logger
 
     error = state.result(raise_on_failure=False)
-    note_failure(flow.name, error if isinstance(error, Exception) else RuntimeError(state.name))
+    if state.is_crashed() or not isinstance(error, Exception):
+        error = WarehouseError("Its process ended before the run did.")
+    for problem in _ended_badly(flow.name, error):
+        flow_run_logger(flow_run, flow).warning("%s", problem)
+
+
+def _ended_well(name: str) -> list[str]:
+    from flows.failing import tell_success
+
+    return tell_success(name)
+
+
+def _ended_badly(name: str, error: Exception) -> list[str]:
+    from flows.failing import tell_failure
+    from flows.failures import note_failure
+
+    note_failure(name, error)
+    return tell_failure(name, error)
 
 
 def task(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -99,15 +125,17 @@ class _PlainFlow:
         global _pool
         _pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="task")
         try:
-            return self.fn(*args, **kwargs)
+            result = self.fn(*args, **kwargs)
         except Exception as error:
-            from flows.failures import note_failure
-
-            note_failure(self.name, error)
+            for problem in _ended_badly(self.name, error):
+                progress.say(problem)
             raise
         finally:
             _pool.shutdown(cancel_futures=True)
             _pool = None
+        for problem in _ended_well(self.name):
+            progress.say(problem)
+        return result
 
 
 class _PlainTask:

@@ -6,6 +6,7 @@ from flows.orchestration import flow
 from flows.run import start_run, writing
 from flows.settings import read_settings
 from flows.summary import Summary, finish
+from flows.tasks.alert import alert
 from flows.tasks.load import begin_anew, load
 from flows.tasks.model import Models, model
 from flows.tasks.normalize import readmit
@@ -26,4 +27,6 @@ def rebuild() -> Summary:
         load(settings)
         run.notices += model(models)
         publish(settings)
-        return finish(run, report(settings))
+        reports = report(settings)
+        run.notices += alert(settings, run.now)
+        return finish(run, reports)

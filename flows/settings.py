@@ -59,6 +59,13 @@ def _ages_until_settled(text: str) -> str:
     return text
 
 
+def _hours(text: str) -> str:
+    match = re.fullmatch(r"(\d{1,2})-(\d{1,2})", text)
+    if text and (match is None or not {int(match[1]), int(match[2])} <= set(range(24))):
+        raise ValueError("write the hours of the local clock from and until, for example 22-07")
+    return text
+
+
 def _account_sid(sid: str) -> str:
     if sid and not re.fullmatch(r"AC[0-9a-fA-F]{32}", sid):
         raise ValueError("an account SID is AC and 32 hexadecimal digits, as the Console shows it")
@@ -200,6 +207,16 @@ class Settings(BaseSettings):
         timedelta(hours=2), description="How long a run waits for another that is writing (2h)."
     )
 
+    alert_urls: SecretStr = Field(
+        SecretStr(""), description="Where alerts are sent: URLs of apprise, with commas."
+    )
+    alert_blocks: str = Field(
+        "", description="Prefect notification blocks that get alerts: type/name, with commas."
+    )
+    quiet_hours: Annotated[str, AfterValidator(_hours)] = Field(
+        "", description="Local hours in which only urgent alerts are sent, for example 22-07."
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -235,6 +252,14 @@ class Settings(BaseSettings):
     def ages(self) -> Ages:
         """When open messages are read again."""
         return Ages(_days(self.refresh_days), _days(self.scheduled_days))
+
+    @property
+    def quiet(self) -> tuple[int, int] | None:
+        """The hours of the report time zone from and until which it is quiet; None: never."""
+        if not self.quiet_hours:
+            return None
+        begin, end = self.quiet_hours.split("-")
+        return int(begin), int(end)
 
     @property
     def zone(self) -> ZoneInfo:

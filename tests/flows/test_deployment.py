@@ -20,6 +20,7 @@ from flows.deployed import SKIPPED
 from simulator.process import Server, running
 from simulator.world import WorldConfig
 from tests.flows.prefect_stack import PROJECT, Stack, kill_hard, postgresql, postgresql_programs
+from tests.flows.sink import Sink, a_sink
 
 NAMES = {"daily", "deep-refresh", "month-close", "backfill", "rebuild", "report"}
 SCHEDULED = {"daily", "deep-refresh", "month-close"}
@@ -51,25 +52,30 @@ def database_of(kind: str) -> Iterator[str | None]:
 def test_it_runs_by_itself_and_heals_itself(database: str, tmp_path: Path) -> None:
     until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     config = WorldConfig(messages=500, days=2, accounts=2, seed=2, until=until)
-    with running(config) as account, database_of(database) as database_url:
+    with running(config) as account, database_of(database) as database_url, a_sink() as sink:
         settings = {
             # The token is in no environment and no file: a Secret block has it.
             "TWILIO_ACCOUNT_SID": account.account_sid,
             "TWILIO_API_BASE_URL": account.url,
             "WAREHOUSE_DATA_ROOT": str(tmp_path / "data"),
             "WAREHOUSE_INITIAL_DAYS": "2",
+            "WAREHOUSE_ALERT_BLOCKS": "custom-webhook/operations",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         }
         stack = Stack(tmp_path, database_url, settings)
         with stack.server():
             stack.set_up_as_documented()
             save_secret(stack, "twilio-auth-token", account.auth_token)
-            stack.prefect("automation", "create", "--from-file", str(impatient(tmp_path)))
+            block_id = save_webhook(stack, "operations", sink.webhook)
+            for name in ("automations", "missed-run"):
+                path = impatient(tmp_path, name, block_id)
+                stack.prefect("automation", "create", "--from-file", str(path))
             deployments = {d["name"]: d for d in stack.ask("/deployments/filter", {})}
             check_deployments(stack, deployments)
 
             killed = kill_a_run(stack, deployments["daily"], account)
             check_a_dead_run_is_healed_and_late_ones_are_skipped(stack, deployments, killed)
+            check_what_was_told(stack, sink)
         check_what_was_left(stack, account)
 
 
@@ -166,6 +172,22 @@ def check_what_prefect_shows(stack: Stack, run: dict[str, Any]) -> None:
     stack.wait("a log of skipped runs", 30, lambda: any("skipped" in line for line in lines()))
 
 
+def check_what_was_told(stack: Stack, sink: Sink) -> None:
+    """The failed run is told once; a daily run that does not come is told by Prefect's server."""
+    stack.wait("a word that daily is missing", 60, lambda: missing(sink))
+    (told,) = [one for one in sink.received if "month-close" in one["message"]]
+    assert told["title"] == "twilio-warehouse: A run failed"
+    assert re.match(
+        r"The flow month-close failed \(.*cannot be read any more.*\); in a row: 1\.",
+        told["message"],
+    )
+
+
+def missing(sink: Sink) -> list[dict[str, Any]]:
+    """What Prefect's automation has said of a missing run."""
+    return [one for one in sink.received if one["title"] == "twilio-warehouse: a run is missing"]
+
+
 def check_what_was_left(stack: Stack, account: Server) -> None:
     """Reports are there, in the language asked for last; nothing is for others to read."""
     data = stack.folder / "data"
@@ -188,14 +210,30 @@ def open_to_others(folder: Path) -> list[str]:
     )
 
 
-def impatient(folder: Path) -> Path:
-    """The automations of deploy/, waiting for seconds instead of minutes."""
-    told = yaml.safe_load((PROJECT / "deploy" / "automations.yaml").read_text())
+def impatient(folder: Path, name: str, block_id: str) -> Path:
+    """Automations of deploy/, waiting for seconds instead of minutes and hours."""
+    text = (PROJECT / "deploy" / f"{name}.yaml").read_text()
+    told = yaml.safe_load(text.replace("BLOCK_ID", block_id))
     for automation in told["automations"]:
-        automation["trigger"]["within"] = 40
-    path = folder / "automations.yaml"
+        automation["trigger"]["within"] = 40 if name == "automations" else 10
+    path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(told))
     return path
+
+
+def save_webhook(stack: Stack, name: str, url: str) -> str:
+    """Save a notification block that posts to an address; its id."""
+    code = (
+        "from prefect.blocks.notifications import CustomWebhookNotificationBlock as Block\n"
+        "told = {'title': '{{subject}}', 'message': '{{body}}'}\n"
+        f"block = Block(name={name!r}, url={url!r}, json_data=told)\n"
+        f"print(block.save({name!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=stack.env, text=True, check=True, timeout=60,
+        capture_output=True,
+    )  # fmt: skip
+    return done.stdout.split()[-1]
 
 
 def save_secret(stack: Stack, name: str, value: str) -> None:

@@ -38,6 +38,8 @@ class Dbt:
         """What a command returns that is run on a build file."""
         if self._manifest is None and command != "parse":
             self._manifest = self.invoke(build_file, "parse")
+        # A manifest that was compiled once leaves ephemeral models out the second time.
+        manifest = self._manifest and self._manifest.deepcopy()
         environment = {
             "WAREHOUSE_BUILD_FILE": str(build_file),
             "DBT_TARGET_PATH": str(self._folder),
@@ -45,7 +47,7 @@ class Dbt:
         }
         with patch.dict(os.environ, environment):
             try:
-                result = dbtRunner(manifest=self._manifest).invoke(
+                result = dbtRunner(manifest=manifest).invoke(
                     [
                         "--quiet", "--no-print",
                         "--warn-error-options", '{"error": ["Deprecations"]}',
