@@ -49,13 +49,17 @@ def plan_daily_usage(
     read, failed = read_well(mine, "usage_records"), read_badly(mine, "usage_records")
     first: datetime | None = pc.min(of_daily_runs(mine, "usage_records")["window_start"]).as_py()
     begin = first or midnight((now - timedelta(days=initial_days)).date())
-    # Accounts without usage are answered with 404 for ever: what is long past is let be.
-    earliest = first_of_month(max(earliest_readable(now), now - _GIVEN_UP_AFTER))
-    wanted = {first_of_month(start) for start, _ in split_months(max(begin, earliest), now)}
-    wanted |= {
+    # Accounts without usage are answered with 404 for ever: what is long past is asked for once.
+    recent = first_of_month(now - _GIVEN_UP_AFTER)
+    spans = split_months(max(begin, earliest_readable(now)), now)
+    wanted = {first_of_month(start) for start, _ in spans}
+    failed_months = {
         first_of_month(start)
-        for start, _ in subtract_spans(spans_of(failed), spans_of(read))
-        if start >= earliest
+        for span in subtract_spans(spans_of(failed), spans_of(read))
+        for start, _ in split_months(*span)
+    }
+    wanted = (wanted - failed_months) | {
+        month for month in wanted | failed_months if month >= recent
     }
     settled = {
         first_of_month(row["window_start"])

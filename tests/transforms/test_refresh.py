@@ -229,6 +229,14 @@ def test_usage_is_read_by_months_from_the_first_day_of_the_earliest() -> None:
     failed = extraction("usage_records", september, october, NOW - 9 * DAY, "not_found")
     assert usage(read, failed) == [(september, october), (november, NOW)]
     assert usage(read, failed, {**failed, "outcome": "empty"}) == [(november, NOW)]
+    # A first run reads as far back as it reads messages; what is refused then is let be.
+    ledger = EXTRACTIONS.schema.empty_table()
+    years_first = spans(plan_daily_usage(ledger, ACCOUNT, NOW, 200), "usage_records")
+    assert [start.month for start, _ in years_first] == [4, 5, 6, 7, 8, 9, 10, 11]
+    refused = extraction("usage_records", datetime(2026, 4, 1, tzinfo=UTC), NOW, NOW, "not_found")
+    assert usage(refused) == [
+        (november.replace(month=m), november.replace(month=m + 1)) for m in (8, 9, 10)
+    ] + [(november, NOW)]
     old = extraction("usage_records", NOW - 200 * DAY, NOW - 190 * DAY, NOW - 9 * DAY, "failed")
     assert usage(read, old) == [(november, NOW)]
 
