@@ -34,8 +34,9 @@ def load(settings: Settings) -> None:
     """Make the build file show the lake as it is now.
 
     Beside the lake's tables there are, for the models only: `lake.changed_messages` (rows as they
-    were and as they are of every file that changed since the last successful build) and
-    `lake.changed_extractions` (ledger rows added since). Another time zone, SQL, program version
+    were and as they are of every file that changed since the last successful build),
+    `lake.changed_extractions` (ledger rows added since) and `lake.touched_messages` (all files that
+    may hold messages of a day on which something changed). Another time zone, SQL, program version
     or lake schema begins a new build file, so that every model is computed anew.
     """
     fingerprint = _fingerprint(settings)
@@ -66,6 +67,7 @@ def load(settings: Settings) -> None:
         for table in TABLES.values():
             _show(connection, table, settings.versions, current[table.name])
         _show_changes(connection, settings.versions)
+        _show_touched(connection, settings.versions, current[MESSAGES.name])
         connection.execute("commit")
         built = connection.execute("select path from pipeline.built").fetchall()
     needed = {path for _, path in loaded} | {path for (path,) in built}
@@ -112,6 +114,48 @@ def _show_changes(connection: duckdb.DuckDBPyConnection, versions: Path) -> None
     new = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "loaded", "built"))
     old = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "built", "loaded"))
     connection.execute(f"create or replace view lake.changed_extractions as {new} except {old}")
+
+
+def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: list[str]) -> None:
+    """Only these files are read to compute the touched days anew, not all of history.
+
+    The statistics in the files say of which days their messages are; a day either side covers
+    every time zone.
+    """
+    if paths:
+        touched = connection.execute(
+            """
+            with days as (
+                select (coalesce(sent_at, created_at) at time zone 'UTC')::date as day
+                from lake.changed_messages
+                union
+                select unnest(generate_series(
+                    (window_start at time zone 'UTC')::date,
+                    (window_end at time zone 'UTC')::date, interval 1 day
+                ))::date as day
+                from lake.changed_extractions
+                where dataset in ('messages', 'unsent_messages')
+            ),
+            files as (
+                select
+                    file_name,
+                    min(stats_min_value::timestamptz) - interval 1 day as first_at,
+                    max(stats_max_value::timestamptz) + interval 1 day as last_at,
+                    bool_or(stats_max_value is null and stats_null_count < num_values) as is_unsure
+                from parquet_metadata(?)
+                where path_in_schema in ('created_at', 'sent_at')
+                group by file_name
+            )
+            select distinct file_name from files left join days on true
+            where is_unsure or day between first_at::date and last_at::date
+            order by file_name
+            """,
+            [paths],
+        ).fetchall()
+        paths = [path for (path,) in touched]
+    connection.execute(
+        f"create or replace view lake.touched_messages as {_select(MESSAGES, versions, paths)}"
+    )
 
 
 def _select(table: Table, versions: Path, paths: list[str]) -> str:

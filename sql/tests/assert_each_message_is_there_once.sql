@@ -3,7 +3,6 @@ select
     message_sid,
     count(*) as row_count
 
-from {{ ref('messages') }}
-where message_date in (select message_date from {{ ref('int_touched_dates') }})
+from {{ ref('int_messages_touched') }}
 group by message_sid
 having count(*) > 1

@@ -91,6 +91,8 @@ class Build:
         read = [row for row in lake.get("extractions", ()) if row not in read_before]
         tables += [
             ("changed_messages", _typed(MESSAGES, changed)),
+            # A load shows whole files that may be touched: all of them is always right.
+            ("touched_messages", _typed(MESSAGES, new)),
             ("changed_extractions", _typed(EXTRACTIONS, read)),
         ]
         with duckdb.connect(str(self.path)) as connection:

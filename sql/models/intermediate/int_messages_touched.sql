@@ -1,2 +1,10 @@
-select * from {{ ref('messages') }}
+with
+
+messages as (
+
+    {{ messages_of(source('lake', 'touched_messages')) }}
+
+)
+
+select * from messages
 where message_date in (select message_date from {{ ref('int_touched_dates') }})
