@@ -61,17 +61,19 @@ class Lake:
         return folder / f"{table.name}.parquet"
 
     def read(
-        self, table: Table, partitions: Iterable[str] | None = None, columns: Sequence[str] = ()
-    ) -> pa.Table:
+        self, table: Table, partitions: Iterable[str] | None = None, columns: Sequence[str] = (),
+        where: pc.Expression | None = None,
+    ) -> pa.Table:  # fmt: skip
         """The rows of some partitions, of all by default, in the table's present schema; of some
-        columns only, if they are named."""
+        columns only, if they are named; those rows only for which a condition on them is true."""
         if partitions is None:
             paths = [file.path for file in self.files(table)]
         else:
             paths = [self.path(table, partition) for partition in partitions]
         schema = pa.schema([f for f in table.schema if not columns or f.name in columns])
-        parts = [_read_by_name(path, schema) for path in paths if path.exists()]
-        return pa.concat_tables(parts) if parts else schema.empty_table()
+        parts = (_read_by_name(path, schema) for path in paths if path.exists())
+        kept = [part if where is None else part.filter(where) for part in parts]
+        return pa.concat_tables(kept) if kept else schema.empty_table()
 
     def newest(self, file: LakeFile, column: str, default: datetime) -> datetime:
         """The latest instant of a column, from the file's statistics; the default if they do not
