@@ -85,7 +85,7 @@ def model(models: Models) -> list[str]:
 
 def _options(settings: Settings) -> list[str]:
     return [
-        "--quiet", "--no-print", "--log-level", "none",
+        "--quiet", "--no-print", "--log-level", "none", "--no-write-json",
         "--project-dir", str(SQL_FOLDER),
         "--profiles-dir", str(SQL_FOLDER),
         "--vars", json.dumps(
