@@ -45,7 +45,10 @@ def define(
         )
         return full_name
     variables = {"timezone": timezone}
-    sql = jinja2.Environment(autoescape=False).from_string(file.read_text("utf-8"))  # noqa: S701
+    # As with dbt, macros are there for every model.
+    files = [*sorted(SQL_FOLDER.glob("macros/*.sql")), file]
+    text = "".join(path.read_text("utf-8") for path in files)
+    sql = jinja2.Environment(autoescape=False).from_string(text)  # noqa: S701
     select = sql.render(
         ref=partial(define, connection, lake=lake, timezone=timezone),
         source=partial(_source, connection, lake),
