@@ -11,24 +11,9 @@ from typing import Any, Protocol
 
 from flows.alerting import Note, State, kinds
 from flows.settings import Settings
+from flows.texts import Texts
 
 _APPLICATION = "twilio-warehouse"
-_PHRASES = {
-    "en": {
-        "alerts": "{count} alerts",
-        "worse": "Worse: ",
-        "over": "Over: ",
-        "is_over": " (It is over by now.)",
-        "test": "This is a test: alerts come here.",
-    },
-    "es": {
-        "alerts": "{count} avisos",
-        "worse": "Ha empeorado: ",
-        "over": "Terminó: ",
-        "is_over": " (Ya terminó.)",
-        "test": "Esto es una prueba: los avisos llegan aquí.",
-    },
-}
 
 
 class Target(Protocol):
@@ -120,16 +105,17 @@ def deliver(
 
 def compose(notes: Sequence[Note], language: str) -> tuple[str, str]:
     """Title and text of one message that says all of them."""
-    phrases = _PHRASES[language]
+    texts = Texts(language)
     news = [note for note in notes if note.news != "over"]
     if len(news) == 1:
         subject = kinds()[news[0].kind].title(language)
     else:
-        subject = phrases["alerts"].format(count=len(news))
+        subject = texts.say("alerts.count", count=len(news))
     parts = []
     for note in [*news, *(note for note in notes if note.news == "over")]:
-        line = phrases.get(note.news, "") + note.message
-        line += phrases["is_over"] if note.is_over else ""
+        line = texts.say(f"alerts.{note.news}", message=note.message)
+        if note.is_over:
+            line = texts.say("alerts.is_over", message=line)
         if note.news != "over" and not note.is_over:
             line += f"\n→ {kinds()[note.kind].advice(language)}"
         parts.append(line)
@@ -138,7 +124,7 @@ def compose(notes: Sequence[Note], language: str) -> tuple[str, str]:
 
 def send_test(settings: Settings) -> list[tuple[str, str | None]]:
     """Send a word to every target; of each its name, and why it failed (None: it did not)."""
-    text = _PHRASES[settings.language]["test"]
+    text = Texts(settings.language).say("alerts.test")
     return [(target.name, target.send(_APPLICATION, text)) for target in find_targets(settings)]
 
 

@@ -105,6 +105,17 @@ def know_account(
     )
 
 
+def worth_knowing(since: datetime) -> pc.Expression:
+    """Which rows of `messages` an account is known by: what may be open, and all that was sent
+    since, for it says how dense messages are."""
+    return (
+        pc.field("sent_at").is_null()
+        | (pc.field("sent_at") >= since)
+        | pc.field("price").is_null()
+        | ~pc.field("status").isin(FINAL)
+    )
+
+
 def last_reads(windows: pa.Table, instants: Instants) -> Instants:
     """When the newest reading of a window around each instant was made; 0 where there is none.
 

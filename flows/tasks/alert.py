@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import duckdb
 import filelock
 
 from flows.alerting import Alert, Note, changing_state, read_state
@@ -31,7 +32,7 @@ def alert(settings: Settings, now: datetime) -> list[str]:
         with changing_state(settings) as state:
             notes = state.renew(open_alerts(settings), now, names_of(targets))
             problems = deliver(state, settings, targets, now)
-    except (OSError, filelock.Timeout, WarehouseError) as error:
+    except (OSError, filelock.Timeout, duckdb.Error, WarehouseError) as error:
         return [f"Alerts could not be looked after, the next run does: {error}"]
     return [f"{_WORDS[note.news]}: {note.message}" for note in notes] + problems
 

@@ -13,13 +13,13 @@ from flows.orchestration import task
 from flows.run import Run
 from transforms.ages import LONGEST_WAIT, Ages, earliest_readable
 from transforms.knowledge import (
-    FINAL,
     KnownAccount,
     know_account,
     looked_for,
     read_badly,
     read_well,
     spans_of,
+    worth_knowing,
 )
 from transforms.refresh import (
     OVERLAP,
@@ -175,14 +175,7 @@ def _know_accounts(run: Run, accounts: Sequence[str], ledger: pa.Table) -> list[
             and run.lake.newest(file, "sent_at", older) >= still_open
         )
     ]
-    # What is settled and was sent long ago is neither open nor says how dense messages are.
-    is_needed = (
-        pc.field("sent_at").is_null()
-        | (pc.field("sent_at") >= still_open)
-        | pc.field("price").is_null()
-        | ~pc.field("status").isin(FINAL)
-    )
-    messages = run.lake.read(MESSAGES, partitions, _NEEDED, is_needed)
+    messages = run.lake.read(MESSAGES, partitions, _NEEDED, worth_knowing(still_open))
     return [know_account(account_sid, messages, ledger, run.now, ages) for account_sid in accounts]
 
 
