@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +20,7 @@ from flows.lake import Lake
 from simulator.process import Server, running
 from simulator.truth import expected_messages
 from simulator.world import World, WorldConfig
-from tests.flows.conftest import NOW, Warehouse, assert_equal_to_truth, reads_of
+from tests.flows.conftest import NOW, Warehouse, assert_equal_to_truth, lake_only, reads_of
 from transforms.tables import ACCOUNTS, EXTRACTIONS, MESSAGES, TABLES
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -77,18 +79,17 @@ def test_a_rebuild_from_the_lake_writes_the_same_bytes(
 
 @pytest.mark.parametrize("timezone", ["America/Mexico_City", "Europe/Madrid", "Asia/Kolkata"])
 def test_days_and_hours_are_those_of_the_time_zone(
-    warehouse: Warehouse, world: World, first_day: datetime, timezone: str
+    tmp_path: Path, warehouse: Warehouse, world: World, first_day: datetime, timezone: str
 ) -> None:
-    try:
-        warehouse.run("rebuild", settings={"WAREHOUSE_TIMEZONE": timezone})
-        assert_equal_to_truth(warehouse, world, NOW, first_day, timezone)
-        hours = {row["message_hour"]: set() for row in warehouse.report("hourly_delivery_rate")}
-        for row in warehouse.report("hourly_delivery_rate"):
-            hours[row["message_hour"]].add(row["utc_offset"])
-        repeated = [hour for hour, offsets in hours.items() if len(offsets) > 1]
-        assert len(repeated) <= (timezone == "Europe/Madrid")
-    finally:
-        warehouse.run("rebuild")
+    shutil.copytree(warehouse.root / "lake", tmp_path / "lake")
+    zoned = Warehouse(tmp_path, warehouse.server, {"WAREHOUSE_TIMEZONE": timezone})
+    zoned.run("rebuild")
+    assert_equal_to_truth(zoned, world, NOW, first_day, timezone)
+    hours = {row["message_hour"]: set() for row in zoned.report("hourly_delivery_rate")}
+    for row in zoned.report("hourly_delivery_rate"):
+        hours[row["message_hour"]].add(row["utc_offset"])
+    repeated = [hour for hour, offsets in hours.items() if len(offsets) > 1]
+    assert len(repeated) <= (timezone == "Europe/Madrid")
 
 
 def test_monthly_cost_adds_up_to_the_last_decimal(warehouse: Warehouse) -> None:
@@ -171,17 +172,21 @@ def test_a_backfill_that_goes_on_another_day_searches_what_is_newer_only(
     filled = Warehouse(tmp_path, account, {"WAREHOUSE_INITIAL_DAYS": "20"})
     since = date(2026, 10, 12)
 
-    def requests(flow: str, **options: Any) -> int:
+    def requests(read: Callable[[], Any]) -> int:
         before = account.requests()["messages"]
-        filled.run(flow, **options)
+        read()
         return account.requests()["messages"] - before
 
-    whole = requests("backfill", since=since, now=NOW - DAY)
+    def fill(now: datetime) -> Any:
+        return filled.run("backfill", since=since, now=now)
+
+    whole = requests(lambda: fill(NOW - DAY))
     (summary,) = (filled.root / "lake" / "runs").glob("backfill-*.json")
     summary.unlink()  # as if it had died before its end
     accounts = lake(filled).read(ACCOUNTS).num_rows
-    assert requests("backfill", since=since, now=NOW) == accounts  # a page each
-    assert requests("daily", now=NOW) <= 2 * accounts < whole / 3
+    assert requests(lambda: fill(NOW)) == accounts  # a page each
+    with filled.active():
+        assert requests(lambda: lake_only(NOW, deep=False)) <= 2 * accounts < whole / 3
 
 
 def forget_day(warehouse: Warehouse, day: date) -> int:
