@@ -25,13 +25,13 @@ class Models:
     """The project of models, being parsed on a thread of its own.
 
     dbt takes seconds to be imported and to parse; begun with the run, they pass while pages are
-    awaited. What it keeps between runs is kept for each flow, as a backfill parses while another
-    flow may build.
+    awaited. A backfill parses while another flow may build: what dbt keeps of a parse in
+    `build/dbt` it does not trust unread, and parses anew.
     """
 
     def __init__(self, run: Run) -> None:
         self.build_file = run.settings.build_file
-        _set_environment(run.settings, run.settings.build / "dbt" / run.flow)
+        self._target = run.settings.build / "dbt"
         self._options = _options(run.settings)
         self._manifest: Any = None
         self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
@@ -41,17 +41,22 @@ class Models:
         """`dbt build`, with what was parsed; where that failed it fails here too, and says why."""
         from dbt.cli.main import dbtRunner
 
+        # Unit tests prove the code, not the data: `make test` runs them.
+        left_out = ["--exclude-resource-type", "unit_test"]
+        if _was_built(self.build_file):
+            # A build file goes on only with the seeds it began with.
+            left_out += ["--exclude-resource-type", "seed"]
         self._thread.join()
         with _DBT:
-            # Unit tests prove the code, not the data: `make test` runs them.
-            return dbtRunner(manifest=self._manifest).invoke(
-                ["build", *self._options, "--exclude-resource-type", "unit_test"]
-            )
+            _set_environment(self.build_file, self._target)
+            return dbtRunner(manifest=self._manifest).invoke(["build", *self._options, *left_out])
 
     def _parse(self) -> None:
         with _DBT:
             from dbt.cli.main import dbtRunner
 
+            # A parse is the same wherever the file is; dbt would parse anew for another path.
+            _set_environment(Path(self.build_file.name), self._target)
             self._manifest = dbtRunner().invoke(["parse", *self._options]).result
 
 
@@ -98,9 +103,15 @@ def _options(settings: Settings) -> list[str]:
     ]  # fmt: skip
 
 
-def _set_environment(settings: Settings, target: Path) -> None:
+def _was_built(build_file: Path) -> bool:
+    """Whether all models and seeds were built in this file before."""
+    with duckdb.connect(str(build_file)) as connection:
+        return bool(connection.execute("select count(*) from pipeline.built").fetchall()[0][0])
+
+
+def _set_environment(build_file: Path, target: Path) -> None:
     """dbt takes paths that its project files name from the environment only."""
-    os.environ["WAREHOUSE_BUILD_FILE"] = str(settings.build_file)
+    os.environ["WAREHOUSE_BUILD_FILE"] = str(build_file)
     os.environ["DBT_TARGET_PATH"] = os.environ["DBT_LOG_PATH"] = str(target)
 
 
