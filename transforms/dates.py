@@ -14,8 +14,8 @@ _DIGITS = np.array([5, 6, 12, 13, 14, 15, 17, 18, 20, 21, 23, 24])
 _FIXED = np.array([3, 4, 7, 11, 16, 19, 22, 25, 26, 27, 28, 29, 30])
 _WEEKDAYS = "Mon Tue Wed Thu Fri Sat Sun"
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
-# strptime itself would take more: no year of four digits, an offset of 30 hours.
-_FORM = r"^[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} \d{2}:\d{2}:\d{2} [+-](0\d|1[0-4])[0-5]\d$"
+# strptime itself would take more: no year of four digits, a second 60, an offset of 30 hours.
+_FORM = r"^[A-Za-z]{3}, \d{1,2} [A-Za-z]{3} \d{4} \d{2}:\d{2}:[0-5]\d [+-](0\d|1[0-4])[0-5]\d$"
 _END_OF_MONTH = r"^\D*(29|30|31)\D.*\+0000$"
 
 

@@ -99,7 +99,7 @@ def _hash(text: str) -> str:
 
 def _packed(content: bytes) -> str:
     # No time of writing in it: the same warehouse gives the same file.
-    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(content, 6, mtime=0)).decode()
 
 
 def _json(value: Any) -> str:

@@ -78,10 +78,10 @@ def model(models: Models) -> list[str]:
         DuckDBConnectionManager.close_all_connections()
     failure = None if result.success else _what_failed(result)
     warnings = _what_warned(result)
-    # Its exceptions hold connections, of which DuckDB would complain at the program's end.
     del result
-    gc.collect()
     if failure is not None:
+        # Its exceptions hold connections, of which DuckDB would complain at the program's end.
+        gc.collect()
         raise ModelError(failure)
     with duckdb.connect(str(models.build_file)) as connection:
         connection.execute("create or replace table pipeline.built as from pipeline.loaded")

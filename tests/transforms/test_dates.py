@@ -58,6 +58,7 @@ def test_a_date_with_another_character_in_it_is_another_date_or_none(
         "Sun, 29 Feb 2026 00:00:00 +0000", "Mon, 00 Feb 2026 00:00:00 +0000",
         "Mon, 01 Xxx 2026 00:00:00 +0000", "Xxx, 01 Feb 2026 00:00:00 +0000",
         "Mon, 01 Feb 2026 24:00:00 +0000", "Mon, 01 Feb 2026 00:60:00 +0000",
+        "Sat, 01 Jan 2000 00:00:60 +0000",
     ],
 )  # fmt: skip
 def test_what_is_no_date_is_null(text: str) -> None:
