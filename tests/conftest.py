@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path):
         if name.startswith(("TWILIO_", "WAREHOUSE_")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of a session have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

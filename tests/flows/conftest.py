@@ -30,6 +30,7 @@ from simulator.observed import Read
 from simulator.process import Server, running
 from simulator.truth import expected_reports
 from simulator.world import World, WorldConfig
+from tests.conftest import shared_folder
 from transforms.tables import EXTRACTIONS
 
 # The clocks of Madrid change on 25 October 2026, within the 35 days before.
@@ -176,10 +177,7 @@ def parse(cell: str, example: Any) -> Any:
 @pytest.fixture(scope="session", autouse=True)
 def _parse_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     """All processes of a session share what the first of them has parsed."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    Warehouse.parsed = folder / PARSE.name
+    Warehouse.parsed = shared_folder(tmp_path_factory) / PARSE.name
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
 from flows.settings import SQL_FOLDER
+from tests.conftest import shared_folder
 from transforms.tables import EXTRACTIONS, MESSAGES, TABLES, Table, conform
 
 # Its clocks went back on 25 October 2026 at 01:00 UTC.
@@ -28,22 +29,32 @@ LakeRows = Mapping[str, Rows]
 
 
 class Dbt:
-    """dbt in this process; it parses the project once, and accepts nothing that is deprecated."""
+    """dbt in this process; it parses the project once, and accepts nothing that is deprecated.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where it writes.
+        parses: where what it parsed is kept, for other processes of the session too.
+    """
+
+    def __init__(self, folder: Path, parses: Path) -> None:
         self._folder = folder
+        self._parses = parses
         self._manifest: Any = None
 
     def invoke(self, build_file: Path, command: str, *options: str) -> Any:
         """What a command returns that is run on a build file."""
-        if self._manifest is None and command != "parse":
-            self._manifest = self.invoke(build_file, "parse")
+        if self._manifest is None:
+            # A parse is the same wherever the file is; dbt would parse anew for another path.
+            self._manifest = self._invoke(Path(build_file.name), self._parses, "parse")
+        return self._invoke(build_file, self._folder, command, *options)
+
+    def _invoke(self, build_file: Path, target: Path, command: str, *options: str) -> Any:
         # A manifest that was compiled once leaves ephemeral models out the second time.
         manifest = self._manifest and self._manifest.deepcopy()
         environment = {
             "WAREHOUSE_BUILD_FILE": str(build_file),
-            "DBT_TARGET_PATH": str(self._folder),
-            "DBT_LOG_PATH": str(self._folder),
+            "DBT_TARGET_PATH": str(target),
+            "DBT_LOG_PATH": str(target),
         }
         with patch.dict(os.environ, environment):
             try:
@@ -162,5 +173,5 @@ def _nothing(field: pa.Field) -> Any:
 @pytest.fixture(scope="session")
 def new_build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Build]:
     """Makes an empty build file."""
-    dbt = Dbt(tmp_path_factory.mktemp("dbt"))
+    dbt = Dbt(tmp_path_factory.mktemp("dbt"), shared_folder(tmp_path_factory) / "dbt")
     return lambda: Build(tmp_path_factory.mktemp("build") / "warehouse.duckdb", dbt)

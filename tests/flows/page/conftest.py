@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from flows.settings import Settings
+from tests.conftest import shared_folder
 from tests.flows.conftest import Warehouse
 from tests.flows.page import odd_world
 from tests.flows.page.browser import CHROMIUM, Browser, Page, chromium
@@ -67,7 +68,10 @@ def changed(warehouse: Warehouse, tmp_path: Path) -> Callable[..., Path]:
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the odd world in English; `es.html` beside it is the one in Spanish."""
     root = tmp_path_factory.mktemp("odd")
-    build = Build(root / "warehouse.duckdb", Dbt(tmp_path_factory.mktemp("dbt")))
+    build = Build(
+        root / "warehouse.duckdb",
+        Dbt(tmp_path_factory.mktemp("dbt"), shared_folder(tmp_path_factory) / "dbt"),
+    )
     build.update(odd_world.LAKE, warns={"assert_other_is_not_negative"})
     for language in ("en", "es"):
         written = write(Settings(data_root=root, timezone=TIMEZONE), language)
