@@ -1,0 +1,148 @@
+"""The project's own materializations, in a project of three small models."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import duckdb
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+
+from flows.settings import SQL_FOLDER
+
+MODELS = {
+    "replaced.sql": "select day, sum(amount)::bigint as amount from lake.given group by day",
+    "grown.sql": """
+        {{ config(
+            materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+            pre_hook="{% if is_incremental() %}delete from {{ this }} where day = 2{% endif %}"
+        ) }}
+        select amount, day from lake.given {% if is_incremental() %} where day = 2 {% endif %}
+    """,
+    "seen.sql": "{{ config(materialized=var('kind')) }} select day, amount from lake.given",
+    "all.yml": """
+        models:
+          - name: replaced
+            description: "One row per day; it's $1, \\"all\\" of it."
+            columns: &columns
+              - {name: day, data_type: bigint, description: "The day; of \\"it\\"."}
+              - {name: amount, data_type: "{{ var('type') }}", description: "It's what it was."}
+          - name: grown
+            description: "One row per amount."
+            columns: *columns
+          - name: seen
+            description: "One row per amount as it is."
+            columns: *columns
+    """,
+}
+
+Builder = Callable[..., tuple[bool, str]]
+
+
+@pytest.fixture
+def build_file(tmp_path: Path) -> Path:
+    path = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema lake")
+        connection.execute("create table lake.given (day bigint, amount bigint)")
+        connection.execute("insert into lake.given values (1, 10), (2, 20), (2, 21)")
+    return path
+
+
+@pytest.fixture
+def build(tmp_path: Path, build_file: Path) -> Builder:
+    """Builds the small project; whether that went well, and what was said if it did not."""
+    project = tmp_path / "sql"
+    shutil.copytree(SQL_FOLDER / "macros", project / "macros")
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copyfile(SQL_FOLDER / name, project / name)
+    (project / "models" / "marts").mkdir(parents=True)
+    for name, text in MODELS.items():
+        (project / "models" / "marts" / name).write_text(text)
+
+    def invoke(kind: str = "view", amount: str = "bigint") -> tuple[bool, str]:
+        environment = {
+            "WAREHOUSE_BUILD_FILE": str(build_file),
+            "DBT_TARGET_PATH": str(tmp_path / "target"),
+            "DBT_LOG_PATH": str(tmp_path / "target"),
+        }
+        with patch.dict(os.environ, environment):
+            try:
+                result: Any = dbtRunner().invoke(
+                    [
+                        "--quiet", "--no-print", "build",
+                        "--project-dir", str(project), "--profiles-dir", str(project),
+                        "--vars", json.dumps({"kind": kind, "type": amount}),
+                    ]
+                )  # fmt: skip
+            finally:
+                DuckDBConnectionManager.close_all_connections()
+        assert result.exception is None
+        return result.success, " ".join(str(entry.message) for entry in result.result)
+
+    return invoke
+
+
+def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_relations_are_replaced_described_and_grow(build: Builder, build_file: Path) -> None:
+    assert build() == (True, "OK OK OK")
+    assert rows(build_file, "from marts.replaced order by day") == [(1, 10), (2, 41)]
+    assert rows(build_file, "select day, amount from marts.grown order by all") == [
+        (1, 10), (2, 20), (2, 21),
+    ]  # fmt: skip
+    comments = rows(
+        build_file,
+        "select table_name, comment from duckdb_tables() union all "
+        "select view_name, comment from duckdb_views() where not internal union all "
+        "select table_name || '.' || column_name, comment from duckdb_columns() "
+        "where schema_name = 'marts'",
+    )
+    assert dict(comments) == {
+        "given": None,
+        "replaced": 'One row per day; it\'s $1, "all" of it.',
+        "grown": "One row per amount.",
+        "seen": "One row per amount as it is.",
+        **{f"{name}.day": 'The day; of "it".' for name in ("replaced", "grown", "seen")},
+        **{f"{name}.amount": "It's what it was." for name in ("replaced", "grown", "seen")},
+    }
+
+    rows(build_file, "update lake.given set amount = amount + 100")
+    assert build(kind="table")[0]
+    assert rows(build_file, "from marts.replaced order by day") == [(1, 110), (2, 241)]
+    # Day 1 was not touched, and a column stands where it stood first.
+    assert rows(build_file, "from marts.grown order by all") == [(10, 1), (120, 2), (121, 2)]
+    kinds = "select table_name, table_type from information_schema.tables order by all"
+    assert ("seen", "BASE TABLE") in rows(build_file, kinds)
+    assert build(kind="view")[0]
+    assert ("seen", "VIEW") in rows(build_file, kinds)
+    # Nothing is left of what was replaced.
+    assert len(rows(build_file, kinds)) == 4
+
+
+def test_what_breaks_its_contract_leaves_the_relation_as_it_was(
+    build: Builder, build_file: Path
+) -> None:
+    assert build()[0]
+    before = {name: rows(build_file, f"from marts.{name} order by all")
+              for name in ("replaced", "grown", "seen")}  # fmt: skip
+    rows(build_file, "update lake.given set amount = amount + 100 where day = 2")
+    seen = rows(build_file, "from marts.seen order by all")
+
+    is_good, said = build(amount="varchar")
+    assert not is_good
+    assert said.count("This model has an enforced contract that failed.") == 3
+    assert "amount" in said
+    assert rows(build_file, "from marts.replaced order by all") == before["replaced"]
+    assert rows(build_file, "from marts.grown order by all") == before["grown"]
+    assert rows(build_file, "from marts.seen order by all") == seen
