@@ -19,8 +19,9 @@ from flows.deployed import drop_other_late_runs, name_of_run
 from flows.errors import WarehouseError
 from flows.server import has_server as has_server
 
-# Threads wait for Twilio; how many requests are in flight, WAREHOUSE_CONCURRENCY says.
-WORKERS = 64
+# Threads wait for Twilio; how many requests are in flight, WAREHOUSE_CONCURRENCY says. Enough to
+# begin all days of two months at once: one that begins late is what is waited for at the end.
+WORKERS = 128
 
 _is_plain = False
 # A run by hand prints what its operator must know; the rest is for whoever adds a handler.

@@ -51,8 +51,9 @@ def merge_messages(held: pa.Table, seen: pa.Table) -> MergedMessages:
 
     Args:
         held: rows of `messages`, each SID once.
-        seen: rows of `messages` with an integer column `sequence`, ascending with the time of the
-            response; a SID may come several times. `last_seen_at` is the time of the run.
+        seen: rows of `messages`, in any order, with an integer column `sequence` that grows with
+            the time of the response; a SID may come several times. `last_seen_at` is the time of
+            the run.
     """
     names = MESSAGES.schema.names
     if not held.num_rows:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from flows.cores import CORES, on_a_core
@@ -153,6 +154,7 @@ class Intake:
                     self._take(name, half)
             else:
                 ((_, window, record),) = pages
+                self._note_others(DATASETS[name].table, record, "sid")
                 self._reject(name, [window.account_sid], _unexpected(name, record, error))
 
     def _normalize(self, name: str, pages: list[tuple[int, Window, pa.Table]]) -> None:
@@ -166,18 +168,25 @@ class Intake:
         sequences = np.array([sequence for sequence, _, _ in pages], dtype="int64")
         rows = conform(dataset.table, normalized.rows)
         rows = rows.append_column(SEQUENCE, pa.array(sequences[page_of_row]))
-        if dataset.table is MESSAGES:
-            # Received, whatever becomes of the record: it has not vanished.
-            self.other_sids.append(records["sid"].combine_chunks())
         if dataset.belongs is not None:
             starts = np.array([_naive(window.start) for _, window, _ in pages])[page_of_row]
             ends = np.array([_naive(window.end) for _, window, _ in pages])[page_of_row]
-            rows = rows.filter(dataset.belongs(rows, _instants(starts), _instants(ends)))
+            belongs = dataset.belongs(rows, _instants(starts), _instants(ends))
+            self._note_others(dataset.table, rows.filter(pc.invert(belongs)), "message_sid")
+            rows = rows.filter(belongs)
         self.put_aside(dataset.table, rows)
         if len(normalized.rejects):
             asked = [window.account_sid for _, window, _ in pages]
-            positions = page_of_record[normalized.rejects.index.to_numpy()]
+            rejected = normalized.rejects.index.to_numpy()
+            self._note_others(dataset.table, records.take(rejected), "sid")
+            positions = page_of_record[rejected]
             self._reject(name, [asked[page] for page in positions], normalized.rejects)
+
+    def _note_others(self, table: Table, records: pa.Table, column: str) -> None:
+        """Messages that were received, though no row of theirs is kept, have not vanished."""
+        if table is MESSAGES and records.num_rows:
+            with self._lock:
+                self.other_sids.append(records[column].combine_chunks())
 
     def put_aside(self, table: Table, rows: pa.Table) -> None:
         """Keep rows of a table, with their `sequence`, on disk until they are merged."""
@@ -284,7 +293,7 @@ def _merge(run: Run, transaction: Transaction, intake: Intake, reads: CompleteRe
         (name, partition), parts = job
         return _merge_partition(run, transaction, TABLES[name], partition, parts, reads, others)
 
-    others = pa.chunked_array(intake.other_sids, pa.string()).unique()
+    others = pa.concat_arrays([pa.array([], pa.string()), *intake.other_sids])
     jobs = dict(intake.parts)
     for partition in _touched_partitions(run.lake, reads):
         jobs.setdefault((MESSAGES.name, partition), [])
@@ -314,7 +323,7 @@ def _touched_partitions(lake: Lake, reads: CompleteReads) -> list[str]:
 
 def _merge_partition(
     run: Run, transaction: Transaction, table: Table, partition: str, parts: list[Path],
-    reads: CompleteReads, received_sids: pa.Array,
+    reads: CompleteReads, other_sids: pa.Array,
 ) -> pa.Table | None:  # fmt: skip
     lake = transaction.lake
     if table is MESSAGES and not parts:
@@ -322,7 +331,7 @@ def _merge_partition(
         columns = ("message_sid", "account_sid", "created_at", "sent_at", "first_seen_at",
                    "missing_since", "status")  # fmt: skip
         thin = lake.read(table, [partition], columns)
-        if not is_vanished(thin, [received_sids], reads, run.now).any():
+        if not is_vanished(thin, [other_sids], reads, run.now).any():
             return None
     held = lake.read(table, [partition])
     seen = [feather.read_table(path) for path in parts]
@@ -331,8 +340,8 @@ def _merge_partition(
         if seen:
             observed = pa.concat_tables(seen)
             received.append(observed["message_sid"].combine_chunks())
-            merged = merge_messages(held, observed.sort_by(SEQUENCE))
-        merged = mark_vanished(merged, [*received, received_sids], reads, run.now)
+            merged = merge_messages(held, observed)
+        merged = mark_vanished(merged, [*received, other_sids], reads, run.now)
         rows, changes = merged.rows, merged.changes
     else:
         rows, changes = _merge_others(table, held, pa.concat_tables(seen).sort_by(SEQUENCE)), None
