@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 CORES = os.cpu_count() or 1
-# Arrow gives Python's lock away and wants it back hundreds of times a page; to wait 5 ms for it each
-# time, as Python has it, costs a tenth of reading.
+# Arrow gives Python's lock away and wants it back hundreds of times a page; to wait 5 ms for it
+# each time, as Python has it, costs a tenth of reading.
 sys.setswitchinterval(0.0005)
 _pool = ThreadPoolExecutor(CORES, thread_name_prefix="core")
 _Given = ParamSpec("_Given")

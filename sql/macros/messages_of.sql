@@ -67,11 +67,7 @@ select
     messages_in_local_time.message_at,
     messages_in_local_time.local_at::date as message_date,
     date_trunc('hour', messages_in_local_time.local_at) as message_hour,
-    case when messages_in_local_time.offset_minutes < 0 then '-' else '+' end
-    || lpad((abs(messages_in_local_time.offset_minutes) // 60)::varchar, 2, '0')
-    || ':'
-    || lpad((abs(messages_in_local_time.offset_minutes) % 60)::varchar, 2, '0')
-        as utc_offset,
+    {{ utc_offset('messages_in_local_time.offset_minutes') }} as utc_offset,
     messages_in_local_time.message_at
     - (
         messages_in_local_time.local_at
