@@ -17,7 +17,10 @@ daily_recipients as (
     from {{ ref('daily_recipients') }}
     {% if is_incremental() %}
         where
-            date_trunc('month', message_date)
+            message_date >= (
+                select date_trunc('month', min(message_date)) from {{ ref('int_touched_dates') }}
+            )
+            and date_trunc('month', message_date)
             in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }})
     {% endif %}
 

@@ -8,13 +8,14 @@ account_scopes as (
 
 ),
 
-daily_recipients as (
+-- Each use reads the few columns and days it needs; kept once for all, they would be all there is.
+daily_recipients as not materialized (
 
     select * from {{ ref('daily_recipients') }}
 
 ),
 
-monthly_recipients as (
+monthly_recipients as not materialized (
 
     select * from {{ ref('monthly_recipients') }}
 
@@ -50,6 +51,7 @@ pieces as (
     from daily_recipients
     where
         message_count > 0
+        and message_date >= (select min(month) from months_cut)
         and date_trunc('month', message_date) in (select month from months_cut)
     union all
     select
@@ -257,6 +259,7 @@ figures as (
             and winners_by_account.recipient = daily_recipients.recipient
             and winners_by_account.start_date <= daily_recipients.message_date
             and winners_by_account.end_date > daily_recipients.message_date
+    where daily_recipients.message_date >= (select min(start_date) from recent_periods)
 
 )
 
