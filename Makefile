@@ -48,4 +48,4 @@ test-tools: $(UV)
 	$(UV) pip install --quiet --python .tools/duckdb-1.1.3 duckdb==1.1.3 pytz
 
 clean:
-	rm -rf .venv .tools data/demo data/build
+	rm -rf .venv .tools sql/target data/demo data/build

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,16 @@ from simulator.world import WorldConfig
 
 
 @dataclass(frozen=True)
+class Step:
+    """One step of a program, all times it was done."""
+
+    wall: float  # seconds
+    cpu: float  # seconds, of the process, whatever else it did meanwhile
+    peak: float  # megabytes resident
+    requests: int | None
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One program from start to end, its children included."""
 
@@ -36,7 +47,7 @@ class Measurement:
     peak: float  # megabytes resident, of all its processes together
     records: int
     requests: int
-    steps: dict[str, float]
+    steps: dict[str, Step]
 
 
 def measure(name: str, command: list[str], environment: dict[str, str], server: Any) -> Measurement:
@@ -54,8 +65,22 @@ def measure(name: str, command: list[str], environment: dict[str, str], server: 
     said = json.loads(output.strip().splitlines()[-1])
     return Measurement(
         name, wall, watch.cpu, watch.peak / 1e6, said["records"],
-        server.requests()["total"] - before, said["steps"],
+        server.requests()["total"] - before, steps_of(said["steps"], watch),
     )  # fmt: skip
+
+
+def steps_of(stretches: list[dict[str, Any]], watch: _Watch) -> dict[str, Step]:
+    """What was told of each step, with the memory that was seen meanwhile."""
+    steps: dict[str, Step] = {}
+    for told in stretches:
+        so_far = steps.get(told["name"], Step(0.0, 0.0, 0.0, None))
+        steps[told["name"]] = Step(
+            so_far.wall + told["until"] - told["from"],
+            so_far.cpu + told["cpu"],
+            max(so_far.peak, watch.peak_between(told["from"], told["until"]) / 1e6),
+            None if told["requests"] is None else (so_far.requests or 0) + told["requests"],
+        )
+    return steps
 
 
 class _Watch(threading.Thread):
@@ -66,12 +91,21 @@ class _Watch(threading.Thread):
         self._root = psutil.Process(pid)
         self._times: dict[int, float] = {}
         self._done = threading.Event()
-        self.peak = 0
+        self._seen: list[tuple[float, int]] = []
 
     @property
     def cpu(self) -> float:
         """Seconds, of every process seen."""
         return sum(self._times.values())
+
+    @property
+    def peak(self) -> int:
+        """The most bytes resident at any time."""
+        return max((resident for _, resident in self._seen), default=0)
+
+    def peak_between(self, start: float, end: float) -> int:
+        """The most bytes resident in a stretch of time."""
+        return max((resident for at, resident in self._seen if start <= at <= end), default=0)
 
     def run(self) -> None:
         while not self._done.wait(0.05):
@@ -95,7 +129,7 @@ class _Watch(threading.Thread):
                 self._times[process.pid] = times.user + times.system
             except psutil.Error:
                 continue
-        self.peak = max(self.peak, resident)
+        self._seen.append((time.perf_counter(), resident))
 
 
 def prepare_prefect(environment: dict[str, str]) -> None:
@@ -120,10 +154,24 @@ def main() -> None:
     options = parser.parse_args()
 
     now = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0)
-    config = WorldConfig(messages=options.messages, days=options.days, seed=1, until=now)
+    results = run_all(options, now, messages=options.messages, latency_ms=options.latency_ms)
+    nothing = run_all(options, now, messages=1, latency_ms=0, names=["backfill"])
+    page = render(options, results, nothing["backfill"])
+    print(page)
+    if options.write:
+        with options.write.open("a", encoding="utf-8") as file:
+            file.write(page + "\n")
+
+
+def run_all(
+    options: argparse.Namespace, now: datetime, *, messages: int, latency_ms: float,
+    names: Sequence[str] = (),
+) -> dict[str, Measurement]:  # fmt: skip
+    """Measure each program, or those named, one after the other on the same account."""
+    config = WorldConfig(messages=messages, days=options.days, seed=1, until=now)
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
-        with running(config, latency_ms=options.latency_ms) as server:
+        with running(config, latency_ms=latency_ms) as server:
             environment = {
                 **{k: v for k, v in os.environ.items() if not k.startswith("WAREHOUSE_")},
                 "TWILIO_ACCOUNT_SID": server.account_sid,
@@ -141,23 +189,23 @@ def main() -> None:
             jobs = {
                 "backfill": [python, "-m", "bench.ours", "backfill", now.isoformat(), since],
                 "daily run after it": [python, "-m", "bench.ours", "daily", now.isoformat()],
+                "naive": [python, "-m", "bench.naive", str(folder / "naive.duckdb")],
             }
-            if not options.no_naive:
-                jobs["naive"] = [python, "-m", "bench.naive", str(folder / "naive.duckdb")]
-            results = [
-                measure(name, command, environment, server) for name, command in jobs.items()
-            ]
-        page = render(options, results)
+            if options.no_naive:
+                del jobs["naive"]
+            return {
+                name: measure(name, command, environment, server)
+                for name, command in jobs.items()
+                if not names or name in names
+            }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(page)
-    if options.write:
-        with options.write.open("a", encoding="utf-8") as file:
-            file.write(page + "\n")
 
 
-def render(options: argparse.Namespace, results: list[Measurement]) -> str:
-    """The results as Markdown."""
+def render(
+    options: argparse.Namespace, results: dict[str, Measurement], nothing: Measurement
+) -> str:
+    """The results as Markdown; `nothing`: a backfill of an account without messages."""
     lines = [
         f"## {options.messages:,} messages, {options.days} days, {options.latency_ms:g} ms latency",
         "",
@@ -168,19 +216,38 @@ def render(options: argparse.Namespace, results: list[Measurement]) -> str:
         "| | wall s | CPU s | CPU µs a record | records/s | peak MB | requests |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for result in results:
+    for result in results.values():
         lines.append(
             f"| {result.name} | {result.wall:.1f} | {result.cpu:.1f} "
             f"| {result.cpu / max(1, result.records) * 1e6:.1f} "
             f"| {result.records / result.wall:,.0f} | {result.peak:,.0f} | {result.requests:,} |"
         )
-    by_name = {result.name: result for result in results}
-    if "naive" in by_name:
-        ratio = by_name["backfill"].wall / by_name["naive"].wall
-        lines += ["", f"Backfill takes {ratio:.2f} of naive's wall time."]
-    for result in results:
-        steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.steps.items())
-        lines += ["", f"{result.name}, seconds by step: {steps}."]
+    ours = results["backfill"]
+    beyond = (ours.cpu - nothing.cpu) / options.messages * 1e6
+    lines += [
+        "",
+        f"An empty account takes {nothing.wall:.1f} s and {nothing.cpu:.1f} s of processor time; "
+        f"beyond that the backfill takes {beyond:.1f} µs of it a message.",
+    ]
+    if "naive" in results:
+        ratio = ours.wall / results["naive"].wall
+        lines.append(f"Backfill takes {ratio:.3f} of naive's wall time.")
+    for result in results.values():
+        lines += [
+            "",
+            f"| {result.name}, by step | wall s | CPU s | CPU µs a record | records/s | peak MB "
+            "| requests |",
+            "|---|--:|--:|--:|--:|--:|--:|",
+        ]
+        records = max(1, result.records)
+        for name, step in result.steps.items():
+            lines.append(
+                f"| {name} | {step.wall:.1f} | {step.cpu:.1f} | {step.cpu / records * 1e6:.1f} "
+                f"| {records / max(step.wall, 1e-3):,.0f} | {step.peak:,.0f} "
+                f"| {'' if step.requests is None else f'{step.requests:,}'} |"
+            )
+        rest = result.wall - sum(step.wall for step in result.steps.values())
+        lines.append(f"| the rest | {rest:.1f} | | | | | |")
     return "\n".join(lines) + "\n"
 
 

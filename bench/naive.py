@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from urllib.parse import urlsplit
 
 import duckdb
 import pandas as pd
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
+from twilio.rest.api.v2010.account.message import MessageInstance
+
+from bench.steps import Steps
 
 BASE = os.environ["TWILIO_API_BASE_URL"]
 
@@ -30,19 +32,39 @@ class Local(TwilioHttpClient):
 
 
 def main() -> None:
-    """Read, load, aggregate; print the seconds of each step as JSON."""
-    steps: dict[str, float] = {}
-    started = time.perf_counter()
-    client = Client(
-        os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"], http_client=Local()
-    )
-    messages = []
-    for account in client.api.v2010.accounts.list():
-        messages += client.api.v2010.accounts(account.sid).messages.list(page_size=1000)
-    steps["read"] = time.perf_counter() - started
+    """Read, load, aggregate; print what each step took as JSON."""
+    steps = Steps()
+    with steps.step("read"):
+        client = Client(
+            os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"], http_client=Local()
+        )
+        messages = []
+        for account in client.api.v2010.accounts.list():
+            messages += client.api.v2010.accounts(account.sid).messages.list(page_size=1000)
+    with steps.step("frame"):
+        frame = frame_of(messages)
+    with steps.step("load and aggregate"), duckdb.connect(sys.argv[1]) as connection:
+        connection.execute("create table messages as from frame")
+        at = "coalesce(sent_at, created_at)"
+        for name, sql in {
+            "daily_volume": f"select {at}::date, account_sid, direction, count(*), sum(price) "
+            "from messages group by all",
+            "hourly_delivery_rate": f"select date_trunc('hour', {at}), account_sid, "
+            "avg((status in ('delivered', 'read'))::int) from messages "
+            "where direction like 'outbound%' group by all",
+            "monthly_cost": f"select date_trunc('month', {at}), account_sid, -sum(price) "
+            "from messages group by all",
+            "top_recipients": f"select date_trunc('month', {at}), account_sid, recipient, count(*) "
+            "from messages where direction like 'outbound%' group by all "
+            "order by 4 desc limit 100",
+        }.items():
+            connection.execute(f"create table {name} as {sql}")
+    print(json.dumps({"records": len(frame), "steps": steps.told()}))
 
-    started = time.perf_counter()
-    frame = pd.DataFrame(
+
+def frame_of(messages: list[MessageInstance]) -> pd.DataFrame:
+    """The messages' columns."""
+    return pd.DataFrame(
         [
             {
                 "sid": m.sid,
@@ -60,27 +82,6 @@ def main() -> None:
             for m in messages
         ]
     )
-    steps["frame"] = time.perf_counter() - started
-
-    started = time.perf_counter()
-    with duckdb.connect(sys.argv[1]) as connection:
-        connection.execute("create table messages as from frame")
-        at = "coalesce(sent_at, created_at)"
-        for name, sql in {
-            "daily_volume": f"select {at}::date, account_sid, direction, count(*), sum(price) "
-            "from messages group by all",
-            "hourly_delivery_rate": f"select date_trunc('hour', {at}), account_sid, "
-            "avg((status in ('delivered', 'read'))::int) from messages "
-            "where direction like 'outbound%' group by all",
-            "monthly_cost": f"select date_trunc('month', {at}), account_sid, -sum(price) "
-            "from messages group by all",
-            "top_recipients": f"select date_trunc('month', {at}), account_sid, recipient, count(*) "
-            "from messages where direction like 'outbound%' group by all "
-            "order by 4 desc limit 100",
-        }.items():
-            connection.execute(f"create table {name} as {sql}")
-    steps["load and aggregate"] = time.perf_counter() - started
-    print(json.dumps({"records": len(frame), "steps": steps}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One flow of ours with the seconds of each of its steps, printed as JSON."""
+"""One flow of ours, and what each of its steps took, printed as JSON."""
 
 from __future__ import annotations
 
@@ -6,48 +6,63 @@ import functools
 import importlib
 import json
 import sys
-import time
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
+from bench.steps import Steps
 from flows.running import prepare
 
-STEPS = ("extract_accounts", "normalize", "load", "model", "publish", "report")
+STEPS = ("extract_accounts", "normalize", "load", "model", "publish", "report", "alert")
 
 
 def main() -> None:
     """`python -m bench.ours daily|backfill NOW [SINCE]`."""
     name, now = sys.argv[1], datetime.fromisoformat(sys.argv[2])
     prepare()
-    started = time.perf_counter()
-    module = importlib.import_module(f"flows.{name}")
-    steps = {"start of the program": time.perf_counter() - started}
+    requests = Counted()
+    steps = Steps(lambda: requests.count)
+    with steps.step("start"):
+        module = importlib.import_module(f"flows.{name}")
+        connection = importlib.import_module("flows.twilio_api").Connection
+        reading = importlib.import_module("flows.reading").Reading
+    connection._ask_once = requests.counting(connection._ask_once)
 
     def timed(step: str, call: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(call)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            began = time.perf_counter()
-            try:
+            with steps.step(step):
                 return call(*args, **kwargs)
-            finally:
-                steps[step] = steps.get(step, 0.0) + time.perf_counter() - began
 
         return wrapper
 
-    reading = importlib.import_module("flows.reading").Reading
+    # Windows are being read from the moment they are submitted.
+    reading.__init__ = timed("read", reading.__init__)
     reading.wait = timed("read", reading.wait)
     for step in STEPS:
         setattr(module, step, timed(step.replace("_", " "), getattr(module, step)))
-    began = time.perf_counter()
     parameters: dict[str, Any] = {"now": now}
     if name == "backfill":
         parameters["since"] = date.fromisoformat(sys.argv[3])
     summary = getattr(module, name)(**parameters)
-    steps["the rest"] = time.perf_counter() - began - sum(list(steps.values())[1:])
-    print(
-        json.dumps({"records": summary.record_count, "pages": summary.page_count, "steps": steps})
-    )
+    print(json.dumps({"records": summary.record_count, "steps": steps.told()}))
+
+
+class Counted:
+    """How often something was called, from whatever thread."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def counting(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The call, counted."""
+
+        @functools.wraps(call)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            self.count += 1
+            return call(*args, **kwargs)
+
+        return wrapper
 
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
+import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +28,16 @@ class Models:
     """The project of models, being parsed on a thread of its own.
 
     dbt takes seconds to be imported and to parse; begun with the run, they pass while pages are
-    awaited. A backfill parses while another flow may build: what dbt keeps of a parse in
-    `build/dbt` it does not trust unread, and parses anew.
+    awaited. What it parsed is kept beside the project, for every data root of these settings; dbt
+    itself sees whether it still holds.
     """
 
     def __init__(self, run: Run) -> None:
         self.build_file = run.settings.build_file
         self._target = run.settings.build / "dbt"
         self._options = _options(run.settings)
+        settings = hashlib.sha256(" ".join(self._options).encode()).hexdigest()[:12]
+        self._parsed = SQL_FOLDER / "target" / f"parsed.{settings}.msgpack"
         self._manifest: Any = None
         self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
         self._thread.start()
@@ -57,7 +62,20 @@ class Models:
 
             # A parse is the same wherever the file is; dbt would parse anew for another path.
             _set_environment(Path(self.build_file.name), self._target)
-            self._manifest = dbtRunner().invoke(["parse", *self._options]).result
+            kept = ["--partial-parse-file-path", str(self._parsed)] if self._parsed.exists() else []
+            written = self._target / "partial_parse.msgpack"
+            before = _written_at(written)
+            self._manifest = dbtRunner().invoke(["parse", *self._options, *kept]).result
+            if _written_at(written) != before:
+                self._keep(written)
+
+    def _keep(self, written: Path) -> None:
+        # Where nobody may write beside the project, dbt goes on with what it wrote for this root.
+        with suppress(OSError):
+            self._parsed.parent.mkdir(exist_ok=True)
+            temporary = self._parsed.with_name(f".{self._parsed.name}.{os.getpid()}")
+            shutil.copyfile(written, temporary)
+            temporary.replace(self._parsed)
 
 
 @task(name="model")
@@ -107,6 +125,11 @@ def _was_built(build_file: Path) -> bool:
     """Whether all models and seeds were built in this file before."""
     with duckdb.connect(str(build_file)) as connection:
         return bool(connection.execute("select count(*) from pipeline.built").fetchall()[0][0])
+
+
+def _written_at(path: Path) -> int:
+    """When a file was written last, in nanoseconds; 0 if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _set_environment(build_file: Path, target: Path) -> None:

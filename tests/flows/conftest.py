@@ -6,14 +6,13 @@ import csv
 import importlib
 import math
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -30,14 +29,11 @@ from simulator.observed import Read
 from simulator.process import Server, running
 from simulator.truth import expected_reports
 from simulator.world import World, WorldConfig
-from tests.conftest import shared_folder
 from transforms.tables import EXTRACTIONS
 
 # The clocks of Madrid change on 25 October 2026, within the 35 days before.
 NOW = datetime(2026, 11, 10, 6, tzinfo=UTC)
 DAYS = 35
-# Where a data root keeps what dbt has parsed.
-PARSE = Path("build/dbt/partial_parse.msgpack")
 
 
 @flow(name="lake only")
@@ -57,7 +53,6 @@ class Warehouse:
     root: Path
     server: Server
     settings: dict[str, str] = field(default_factory=dict)
-    parsed: ClassVar[Path | None] = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -73,14 +68,7 @@ class Warehouse:
 
     @contextmanager
     def active(self, **settings: str) -> Iterator[None]:
-        """These settings in the environment, and some more.
-
-        A new root is given what dbt keeps of its project: to parse it takes seconds.
-        """
-        kept = self.root / PARSE
-        if self.parsed and self.parsed.exists() and not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.parsed, kept)
+        """These settings in the environment, and some more."""
         clean = {
             name: value
             for name, value in os.environ.items()
@@ -92,12 +80,7 @@ class Warehouse:
     def run(self, flow: str, settings: dict[str, str] | None = None, **parameters: Any) -> Any:
         """Run a flow."""
         with self.active(**(settings or {})):
-            result = getattr(importlib.import_module(f"flows.{flow}"), flow)(**parameters)
-        if self.parsed and not self.parsed.exists() and (self.root / PARSE).exists():
-            temporary = self.parsed.with_suffix(f".{os.getpid()}")
-            shutil.copyfile(self.root / PARSE, temporary)
-            temporary.replace(self.parsed)
-        return result
+            return getattr(importlib.import_module(f"flows.{flow}"), flow)(**parameters)
 
     def report(self, name: str) -> list[dict[str, str]]:
         """A report's rows as they are in its CSV."""
@@ -172,12 +155,6 @@ def parse(cell: str, example: Any) -> Any:
     return (
         cell if example is None or isinstance(example, str) else type(example).fromisoformat(cell)
     )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _parse_once(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """All processes of a session share what the first of them has parsed."""
-    Warehouse.parsed = shared_folder(tmp_path_factory) / PARSE.name
 
 
 @pytest.fixture(scope="session")
