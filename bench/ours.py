@@ -20,13 +20,18 @@ def main() -> None:
     """`python -m bench.ours daily|backfill NOW [SINCE]`."""
     name, now = sys.argv[1], datetime.fromisoformat(sys.argv[2])
     prepare()
-    requests = Counted()
-    steps = Steps(lambda: requests.count)
+    connections: list[Any] = []
+    steps = Steps(lambda: sum(connection.request_count for connection in connections))
     with steps.step("start"):
         module = importlib.import_module(f"flows.{name}")
-        connection = importlib.import_module("flows.twilio_api").Connection
         reading = importlib.import_module("flows.reading").Reading
-    connection._ask_once = requests.counting(connection._ask_once)
+        run = importlib.import_module("flows.run")
+
+    def connect(*args: Any) -> Any:
+        connections.append(connection_class(*args))
+        return connections[-1]
+
+    connection_class, run.Connection = run.Connection, connect
 
     def timed(step: str, call: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(call)
@@ -46,23 +51,6 @@ def main() -> None:
         parameters["since"] = date.fromisoformat(sys.argv[3])
     summary = getattr(module, name)(**parameters)
     print(json.dumps({"records": summary.record_count, "steps": steps.told()}))
-
-
-class Counted:
-    """How often something was called, from whatever thread."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def counting(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The call, counted."""
-
-        @functools.wraps(call)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            self.count += 1
-            return call(*args, **kwargs)
-
-        return wrapper
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Models:
         self._target = run.settings.build / "dbt"
         self._options = _options(run.settings)
         settings = hashlib.sha256(" ".join(self._options).encode()).hexdigest()[:12]
-        self._parsed = SQL_FOLDER / "target" / f"parsed.{settings}.msgpack"
+        self._kept = SQL_FOLDER / "target" / f"parsed.{settings}.msgpack"
         self._manifest: Any = None
         self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
         self._thread.start()
@@ -51,10 +51,15 @@ class Models:
         if _was_built(self.build_file):
             # A build file goes on only with the seeds it began with.
             left_out += ["--exclude-resource-type", "seed"]
-        self._thread.join()
+        manifest = self.parsed()
         with _DBT:
             _set_environment(self.build_file, self._target)
-            return dbtRunner(manifest=self._manifest).invoke(["build", *self._options, *left_out])
+            return dbtRunner(manifest=manifest).invoke(["build", *self._options, *left_out])
+
+    def parsed(self) -> Any:
+        """dbt's manifest, once it is there; None if the project could not be parsed."""
+        self._thread.join()
+        return self._manifest
 
     def _parse(self) -> None:
         with _DBT:
@@ -62,7 +67,9 @@ class Models:
 
             # A parse is the same wherever the file is; dbt would parse anew for another path.
             _set_environment(Path(self.build_file.name), self._target)
-            kept = ["--partial-parse-file-path", str(self._parsed)] if self._parsed.exists() else []
+            # Another user of the installation may have kept it for himself.
+            is_kept = os.access(self._kept, os.R_OK)
+            kept = ["--partial-parse-file-path", str(self._kept)] if is_kept else []
             written = self._target / "partial_parse.msgpack"
             before = _written_at(written)
             self._manifest = dbtRunner().invoke(["parse", *self._options, *kept]).result
@@ -72,10 +79,10 @@ class Models:
     def _keep(self, written: Path) -> None:
         # Where nobody may write beside the project, dbt goes on with what it wrote for this root.
         with suppress(OSError):
-            self._parsed.parent.mkdir(exist_ok=True)
-            temporary = self._parsed.with_name(f".{self._parsed.name}.{os.getpid()}")
+            self._kept.parent.mkdir(exist_ok=True)
+            temporary = self._kept.with_name(f".{self._kept.name}.{os.getpid()}")
             shutil.copyfile(written, temporary)
-            temporary.replace(self._parsed)
+            temporary.replace(self._kept)
 
 
 @task(name="model")
@@ -96,9 +103,9 @@ def model(models: Models) -> list[str]:
         DuckDBConnectionManager.close_all_connections()
     failure = None if result.success else _what_failed(result)
     warnings = _what_warned(result)
-    del result
     if failure is not None:
         # Its exceptions hold connections, of which DuckDB would complain at the program's end.
+        del result
         gc.collect()
         raise ModelError(failure)
     with duckdb.connect(str(models.build_file)) as connection:

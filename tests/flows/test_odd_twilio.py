@@ -151,6 +151,32 @@ def test_a_record_no_rule_foresaw_goes_into_quarantine_alone(
     assert "hello" not in reject["record"]
 
 
+def test_a_message_whose_record_became_no_row_has_not_vanished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = DATASETS["messages"]
+
+    def poisoned(records: Any, *rest: Any) -> Any:
+        if "poison" in records["status"].to_pylist():
+            raise KeyError
+        return dataset.normalize(records, *rest)
+
+    monkeypatch.setitem(DATASETS, "messages", dataclasses.replace(dataset, normalize=poisoned))
+    messages = [message(i, NOW - timedelta(hours=20 + i)) for i in range(1, 9)]
+    with odd_twilio(tmp_path, listing(messages), WAREHOUSE_UNSENT_PAGES="0") as odd:
+        run(odd)
+        assert held(odd) == set(range(1, 9))
+        messages[1]["price"] = "much"
+        messages[2]["status"] = "poison"
+        del messages[3]
+        with odd.active():
+            lake_only(NOW + DAY, deep=True)
+    rows = Lake(tmp_path / "lake").read(MESSAGES).to_pylist()
+    missing = {int(row["message_sid"][2:], 16) for row in rows if row["missing_since"]}
+    assert missing == {4}
+    assert len(rejects(odd)) == 2
+
+
 def test_rows_that_could_not_be_kept_are_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.lake import Lake
+from flows.run import start_run
+from flows.settings import read_settings
+from flows.tasks.model import Models
 from simulator.process import Server, running
 from simulator.truth import expected_messages
 from simulator.world import World, WorldConfig
@@ -216,6 +219,18 @@ def test_an_api_key_reads_its_own_account(tmp_path: Path, account: Server) -> No
     )
     keyed.run("daily", now=NOW)
     assert {row["account_sid"] for row in keyed.report("daily_volume")} == {account.account_sid}
+
+
+def test_what_dbt_parsed_serves_every_data_root(tmp_path: Path, account: Server) -> None:
+    parsed = []
+    for name in ("one", "another"):
+        root = Warehouse(tmp_path / name, account, {"WAREHOUSE_TIMEZONE": "Pacific/Auckland"})
+        with root.active():
+            models = Models(start_run(read_settings(), NOW))
+        parsed.append(models.parsed())
+    assert parsed[0].nodes.keys() == parsed[1].nodes.keys() != set()
+    # dbt writes what it parsed anew, and nothing else.
+    assert not (tmp_path / "another" / "build" / "dbt" / "partial_parse.msgpack").exists()
 
 
 def test_no_secret_and_no_body_is_in_any_file(

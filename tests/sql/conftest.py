@@ -34,11 +34,21 @@ class Dbt:
     Args:
         folder: where it writes.
         parses: where what it parsed is kept, for other processes of the session too.
+        project: the project it builds.
+        variables: the project's variables.
     """
 
-    def __init__(self, folder: Path, parses: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        parses: Path,
+        project: Path = SQL_FOLDER,
+        variables: Mapping[str, Any] = VARIABLES,
+    ) -> None:
         self._folder = folder
         self._parses = parses
+        self._project = project
+        self._variables = variables
         self._manifest: Any = None
 
     def invoke(self, build_file: Path, command: str, *options: str) -> Any:
@@ -63,9 +73,9 @@ class Dbt:
                         "--quiet", "--no-print",
                         "--warn-error-options", '{"error": ["Deprecations"]}',
                         command,
-                        "--project-dir", str(SQL_FOLDER),
-                        "--profiles-dir", str(SQL_FOLDER),
-                        "--vars", json.dumps(VARIABLES),
+                        "--project-dir", str(self._project),
+                        "--profiles-dir", str(self._project),
+                        "--vars", json.dumps(self._variables),
                         *options,
                     ]
                 )  # fmt: skip

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import duckdb
 import pytest
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
 
 from flows.settings import SQL_FOLDER
+from tests.sql.conftest import Dbt
 
 MODELS = {
     "replaced.sql": "select day, sum(amount)::bigint as amount from lake.given group by day",
@@ -68,24 +64,11 @@ def build(tmp_path: Path, build_file: Path) -> Builder:
         (project / "models" / "marts" / name).write_text(text)
 
     def invoke(kind: str = "view", amount: str = "bigint") -> tuple[bool, str]:
-        environment = {
-            "WAREHOUSE_BUILD_FILE": str(build_file),
-            "DBT_TARGET_PATH": str(tmp_path / "target"),
-            "DBT_LOG_PATH": str(tmp_path / "target"),
-        }
-        with patch.dict(os.environ, environment):
-            try:
-                result: Any = dbtRunner().invoke(
-                    [
-                        "--quiet", "--no-print", "build",
-                        "--project-dir", str(project), "--profiles-dir", str(project),
-                        "--vars", json.dumps({"kind": kind, "type": amount}),
-                    ]
-                )  # fmt: skip
-            finally:
-                DuckDBConnectionManager.close_all_connections()
-        assert result.exception is None
-        return result.success, " ".join(str(entry.message) for entry in result.result)
+        folder = tmp_path / "target"
+        dbt = Dbt(folder, folder, project, {"kind": kind, "type": amount})
+        results = list(dbt.invoke(build_file, "build"))
+        is_good = all(entry.status == "success" for entry in results)
+        return is_good, " ".join(str(entry.message) for entry in results)
 
     return invoke
 

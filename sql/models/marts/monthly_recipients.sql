@@ -17,6 +17,7 @@ daily_recipients as (
     from {{ ref('daily_recipients') }}
     {% if is_incremental() %}
         where
+            -- by the date alone, rows of earlier months are not even read
             message_date >= (
                 select date_trunc('month', min(message_date)) from {{ ref('int_touched_dates') }}
             )
