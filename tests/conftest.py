@@ -28,6 +28,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups, which one process runs as a whole, go first: nobody waits for one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that all processes of a session have in common."""
     folder = tmp_path_factory.getbasetemp()

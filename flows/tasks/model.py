@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,11 @@ from flows.run import Run
 from flows.settings import SQL_FOLDER, Settings
 
 _SHOWN = 5
+_OPTIONS = (
+    "--quiet", "--no-print", "--log-level", "none", "--no-write-json",
+    "--project-dir", str(SQL_FOLDER), "--profiles-dir", str(SQL_FOLDER),
+)  # fmt: skip
+_KEPT = SQL_FOLDER / "target" / "parsed.msgpack"
 # dbt keeps its settings in the process: what a failed run left parsing must end first.
 _DBT = threading.Lock()
 
@@ -28,16 +32,14 @@ class Models:
     """The project of models, being parsed on a thread of its own.
 
     dbt takes seconds to be imported and to parse; begun with the run, they pass while pages are
-    awaited. What it parsed is kept beside the project, for every data root of these settings; dbt
+    awaited. What it parsed is kept beside the project, for every data root and all settings; dbt
     itself sees whether it still holds.
     """
 
     def __init__(self, run: Run) -> None:
         self.build_file = run.settings.build_file
         self._target = run.settings.build / "dbt"
-        self._options = _options(run.settings)
-        settings = hashlib.sha256(" ".join(self._options).encode()).hexdigest()[:12]
-        self._kept = SQL_FOLDER / "target" / f"parsed.{settings}.msgpack"
+        self._variables = ["--vars", _variables(run.settings)]
         self._manifest: Any = None
         self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
         self._thread.start()
@@ -54,7 +56,9 @@ class Models:
         manifest = self.parsed()
         with _DBT:
             _set_environment(self.build_file, self._target)
-            return dbtRunner(manifest=manifest).invoke(["build", *self._options, *left_out])
+            return dbtRunner(manifest=manifest).invoke(
+                ["build", *_OPTIONS, *self._variables, *left_out]
+            )
 
     def parsed(self) -> Any:
         """dbt's manifest, once it is there; None if the project could not be parsed."""
@@ -65,24 +69,17 @@ class Models:
         with _DBT:
             from dbt.cli.main import dbtRunner
 
-            # A parse is the same wherever the file is; dbt would parse anew for another path.
+            # A parse is the same wherever the file is, and whatever the variables are: models use
+            # them in their SQL only. dbt would parse anew for other ones.
             _set_environment(Path(self.build_file.name), self._target)
             # Another user of the installation may have kept it for himself.
-            is_kept = os.access(self._kept, os.R_OK)
-            kept = ["--partial-parse-file-path", str(self._kept)] if is_kept else []
+            is_kept = os.access(_KEPT, os.R_OK)
+            kept = ["--partial-parse-file-path", str(_KEPT)] if is_kept else []
             written = self._target / "partial_parse.msgpack"
             before = _written_at(written)
-            self._manifest = dbtRunner().invoke(["parse", *self._options, *kept]).result
+            self._manifest = dbtRunner().invoke(["parse", *_OPTIONS, *kept]).result
             if _written_at(written) != before:
-                self._keep(written)
-
-    def _keep(self, written: Path) -> None:
-        # Where nobody may write beside the project, dbt goes on with what it wrote for this root.
-        with suppress(OSError):
-            self._kept.parent.mkdir(exist_ok=True)
-            temporary = self._kept.with_name(f".{self._kept.name}.{os.getpid()}")
-            shutil.copyfile(written, temporary)
-            temporary.replace(self._kept)
+                _keep(written)
 
 
 @task(name="model")
@@ -113,19 +110,23 @@ def model(models: Models) -> list[str]:
     return warnings
 
 
-def _options(settings: Settings) -> list[str]:
-    return [
-        "--quiet", "--no-print", "--log-level", "none", "--no-write-json",
-        "--project-dir", str(SQL_FOLDER),
-        "--profiles-dir", str(SQL_FOLDER),
-        "--vars", json.dumps(
-            {
-                "timezone": settings.timezone,
-                "language": settings.language,
-                "monthly_budget": settings.monthly_budget,
-            }
-        ),
-    ]  # fmt: skip
+def _keep(written: Path) -> None:
+    # Where nobody may write beside the project, dbt goes on with what it wrote for this root.
+    with suppress(OSError):
+        _KEPT.parent.mkdir(exist_ok=True)
+        temporary = _KEPT.with_name(f".{_KEPT.name}.{os.getpid()}")
+        shutil.copyfile(written, temporary)
+        temporary.replace(_KEPT)
+
+
+def _variables(settings: Settings) -> str:
+    return json.dumps(
+        {
+            "timezone": settings.timezone,
+            "language": settings.language,
+            "monthly_budget": settings.monthly_budget,
+        }
+    )
 
 
 def _was_built(build_file: Path) -> bool:

@@ -3,7 +3,6 @@ them, run without dbt, which takes longer to start than a small world takes to c
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
@@ -13,12 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import duckdb
 import uvicorn
 
-from flows.settings import SQL_FOLDER, Settings, read_settings
+from flows.settings import Settings, read_settings
 from flows.tasks.load import load
 from simulator.faults import Faults
 from simulator.incidents import Incident, plant
@@ -26,6 +24,7 @@ from simulator.process import Server
 from simulator.server import Simulator
 from simulator.world import World, WorldConfig
 from tests.flows.conftest import Warehouse, lake_only
+from tests.sql.conftest import Dbt
 
 
 @contextmanager
@@ -79,54 +78,35 @@ class Compiled:
     variables: dict[str, Any]
 
 
-def compiled(folder: Path, target: str, variables: dict[str, Any]) -> Compiled:
+def compiled(dbt: Dbt, folder: Path, target: str) -> Compiled:
     """A model, and all that lead to it."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-    from dbt.cli.main import dbtRunner
-
     # The name of the file is the name of the database in compiled models.
     build_file = folder / "warehouse.duckdb"
     with duckdb.connect(str(build_file)) as connection:
         connection.execute("create schema lake")
-    environment = {
-        "WAREHOUSE_BUILD_FILE": str(build_file),
-        "DBT_TARGET_PATH": str(folder / "dbt"),
-        "DBT_LOG_PATH": str(folder / "dbt"),
+    dbt.invoke(build_file, "seed")
+    nodes = {
+        result.node.unique_id: result.node
+        for result in dbt.invoke(build_file, "compile", "--select", f"+{target}")
     }
-    options = [
-        "--quiet", "--no-print", "--log-level", "none",
-        "--project-dir", str(SQL_FOLDER), "--profiles-dir", str(SQL_FOLDER),
-        "--vars", json.dumps(variables),
-    ]  # fmt: skip
-    with patch.dict(os.environ, environment):
-        try:
-            for command in (["seed"], ["compile", "--select", f"+{target}"]):
-                result = dbtRunner().invoke([*command, *options])
-                assert result.success, result.exception
-        finally:
-            DuckDBConnectionManager.close_all_connections()
-    nodes = json.loads((folder / "dbt" / "manifest.json").read_text())["nodes"]
     models: list[Model] = []
     done: set[str] = set()
 
     def add(key: str) -> None:
-        if key in done or not key.startswith("model."):
+        if key in done or key not in nodes or nodes[key].resource_type != "model":
             return
         done.add(key)
         node = nodes[key]
-        for parent in node["depends_on"]["nodes"]:
+        for parent in node.depends_on.nodes:
             add(parent)
-        if node["config"]["materialized"] == "ephemeral":
+        if node.config.materialized == "ephemeral":
             return  # compiled into those that name it
         models.append(
-            Model(
-                node["schema"], node["name"], node["config"]["materialized"] == "view",
-                node["compiled_code"],
-            )
-        )  # fmt: skip
+            Model(node.schema, node.name, node.config.materialized == "view", node.compiled_code)
+        )
 
     add(f"model.twilio_warehouse.{target}")
-    return Compiled(build_file, models, variables)
+    return Compiled(build_file, models, dict(dbt.variables))
 
 
 class Life:

@@ -24,8 +24,10 @@ from flows.tasks.alert import alert, preview
 from simulator.faults import Rule
 from simulator.incidents import BlockedCampaign, CarrierOutage, SilentDay, SpendSpike
 from simulator.world import World, WorldConfig
+from tests.conftest import shared_folder
 from tests.flows.living import Compiled, Life, compiled, showing
 from tests.flows.sink import Sink, a_sink
+from tests.sql.conftest import Dbt
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -422,8 +424,12 @@ def month() -> WorldConfig:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
     """The models that lead to alerts."""
-    variables = {"timezone": "UTC", "language": "en", "monthly_budget": BUDGET}
-    return compiled(tmp_path_factory.mktemp("compiled"), "open_alerts", variables)
+    dbt = Dbt(
+        tmp_path_factory.mktemp("dbt"),
+        shared_folder(tmp_path_factory) / "dbt",
+        variables={"timezone": "UTC", "language": "en", "monthly_budget": BUDGET},
+    )
+    return compiled(dbt, tmp_path_factory.mktemp("compiled"), "open_alerts")
 
 
 def live(life: Life, config: WorldConfig, days: range) -> Iterator[tuple[int, list[str]]]:

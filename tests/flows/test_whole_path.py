@@ -221,11 +221,17 @@ def test_an_api_key_reads_its_own_account(tmp_path: Path, account: Server) -> No
     assert {row["account_sid"] for row in keyed.report("daily_volume")} == {account.account_sid}
 
 
-def test_what_dbt_parsed_serves_every_data_root(tmp_path: Path, account: Server) -> None:
+def test_what_dbt_parsed_serves_every_data_root_and_all_settings(
+    tmp_path: Path, account: Server
+) -> None:
+    others = {
+        "WAREHOUSE_TIMEZONE": "Pacific/Auckland",
+        "WAREHOUSE_LANGUAGE": "es",
+        "WAREHOUSE_MONTHLY_BUDGET": "7.5",
+    }
     parsed = []
-    for name in ("one", "another"):
-        root = Warehouse(tmp_path / name, account, {"WAREHOUSE_TIMEZONE": "Pacific/Auckland"})
-        with root.active():
+    for name, settings in (("one", {}), ("another", others)):
+        with Warehouse(tmp_path / name, account, settings).active():
             # dbt reads the environment until it has parsed.
             parsed.append(Models(start_run(read_settings(), NOW)).parsed())
     assert parsed[0].nodes.keys() == parsed[1].nodes.keys() != set()

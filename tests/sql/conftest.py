@@ -48,15 +48,17 @@ class Dbt:
         self._folder = folder
         self._parses = parses
         self._project = project
-        self._variables = variables
+        self.variables = variables
         self._manifest: Any = None
 
     def invoke(self, build_file: Path, command: str, *options: str) -> Any:
         """What a command returns that is run on a build file."""
         if self._manifest is None:
-            # A parse is the same wherever the file is; dbt would parse anew for another path.
+            # A parse is the same wherever the file is and whatever the variables are; dbt would
+            # parse anew for other ones.
             self._manifest = self._invoke(Path(build_file.name), self._parses, "parse")
-        return self._invoke(build_file, self._folder, command, *options)
+        variables = ("--vars", json.dumps(self.variables))
+        return self._invoke(build_file, self._folder, command, *variables, *options)
 
     def _invoke(self, build_file: Path, target: Path, command: str, *options: str) -> Any:
         # A manifest that was compiled once leaves ephemeral models out the second time.
@@ -70,12 +72,11 @@ class Dbt:
             try:
                 result = dbtRunner(manifest=manifest).invoke(
                     [
-                        "--quiet", "--no-print",
+                        "--quiet", "--no-print", "--log-level", "none", "--no-write-json",
                         "--warn-error-options", '{"error": ["Deprecations"]}',
                         command,
                         "--project-dir", str(self._project),
                         "--profiles-dir", str(self._project),
-                        "--vars", json.dumps(self._variables),
                         *options,
                     ]
                 )  # fmt: skip

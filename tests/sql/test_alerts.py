@@ -12,6 +12,8 @@ import pytest
 from tests.sql.conftest import Build, LakeRows
 from tests.sql.lake_rows import LAST_RUN, at, message, priced, read, usage
 
+pytestmark = pytest.mark.xdist_group("sql-alerts")
+
 FIRST = "2026-10-05"
 NOW = "2026-11-10T06:00"
 DAYS = [datetime(2026, 10, 5, tzinfo=UTC) + timedelta(days=n) for n in range(37)]

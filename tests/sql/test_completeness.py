@@ -12,6 +12,8 @@ import pytest
 from tests.sql.conftest import Build, LakeRows
 from tests.sql.lake_rows import ANA, at, message, read, usage
 
+pytestmark = pytest.mark.xdist_group("sql-completeness")
+
 WHATSAPP = f"whatsapp:{ANA}"
 # Twelve hours before the last run of lake_rows.
 EARLIER = at("2026-11-09 18:00")

@@ -11,6 +11,8 @@ import pytest
 from tests.sql.conftest import Build, LakeRows
 from tests.sql.lake_rows import ANA, BEA, EVA, at, message, priced, read, usage
 
+pytestmark = pytest.mark.xdist_group("sql-figures")
+
 MESSAGES = {
     row["message_sid"]: row
     for row in (

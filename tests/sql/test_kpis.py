@@ -12,6 +12,8 @@ import pytest
 from tests.sql.conftest import Build, LakeRows
 from tests.sql.lake_rows import ANA, at, message, priced, read, usage
 
+pytestmark = pytest.mark.xdist_group("sql-kpis")
+
 SECOND, THIRD, MONTH = date(2026, 11, 2), date(2026, 11, 3), date(2026, 11, 1)
 
 

@@ -22,14 +22,14 @@ MODELS = {
         ) }}
         select amount, day from lake.given {% if is_incremental() %} where day = 2 {% endif %}
     """,
-    "seen.sql": "{{ config(materialized=var('kind')) }} select day, amount from lake.given",
+    "seen.sql": "{{ config(materialized='KIND') }} select day, amount from lake.given",
     "all.yml": """
         models:
           - name: replaced
             description: "One row per day; it's $1, \\"all\\" of it."
             columns: &columns
               - {name: day, data_type: bigint, description: "The day; of \\"it\\"."}
-              - {name: amount, data_type: "{{ var('type') }}", description: "It's what it was."}
+              - {name: amount, data_type: TYPE, description: "It's what it was."}
           - name: grown
             description: "One row per amount."
             columns: *columns
@@ -60,12 +60,13 @@ def build(tmp_path: Path, build_file: Path) -> Builder:
     for name in ("dbt_project.yml", "profiles.yml"):
         shutil.copyfile(SQL_FOLDER / name, project / name)
     (project / "models" / "marts").mkdir(parents=True)
-    for name, text in MODELS.items():
-        (project / "models" / "marts" / name).write_text(text)
 
     def invoke(kind: str = "view", amount: str = "bigint") -> tuple[bool, str]:
+        for name, text in MODELS.items():
+            filled = text.replace("KIND", kind).replace("TYPE", amount)
+            (project / "models" / "marts" / name).write_text(filled)
         folder = tmp_path / "target"
-        dbt = Dbt(folder, folder, project, {"kind": kind, "type": amount})
+        dbt = Dbt(folder, folder, project)
         results = list(dbt.invoke(build_file, "build"))
         is_good = all(entry.status == "success" for entry in results)
         return is_good, " ".join(str(entry.message) for entry in results)

@@ -11,6 +11,8 @@ import pytest
 from tests.sql.conftest import Build, LakeRows
 from tests.sql.lake_rows import ANA, message, priced, read, usage
 
+pytestmark = pytest.mark.xdist_group("sql-money")
+
 SEPTEMBER, OCTOBER, NOVEMBER = date(2026, 9, 1), date(2026, 10, 1), date(2026, 11, 1)
 
 LAKE: LakeRows = {

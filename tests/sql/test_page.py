@@ -15,6 +15,8 @@ import pytest
 from tests.sql.conftest import TIMEZONE, Build, LakeRows
 from tests.sql.lake_rows import LAST_RUN, at, message, priced, read, usage
 
+pytestmark = pytest.mark.xdist_group("sql-page")
+
 ACCOUNTS = ("AC1", "AC2")
 SCOPES = {"AC1": {"AC1"}, "AC2": {"AC2"}, "all": set(ACCOUNTS)}
 FIRST_DAY = date(2026, 7, 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,16 @@ def write(settings: Settings, language: str = "en", output: Path | None = None) 
     return written
 
 
-def select(root: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
-    """Rows of the warehouse below a data root."""
+Select = Callable[..., list[tuple[Any, ...]]]
+"""Gives the rows of a query and its values."""
+
+
+@contextmanager
+def published(root: Path) -> Iterator[Select]:
+    """The warehouse below a data root, opened once: that takes longer than most queries."""
     with duckdb.connect(str(root / "warehouse.duckdb"), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        return connection.execute(query, list(values)).fetchall()
+        yield lambda query, *values: connection.execute(query, list(values)).fetchall()
 
 
 def shown(value: float | Decimal | None, unit: str, language: str = "en", decimals: int = 2) -> str:

@@ -17,7 +17,7 @@ from simulator.truth import expected_reports
 from simulator.world import World
 from tests.flows.conftest import NOW, Warehouse
 from tests.flows.page.browser import Page
-from tests.flows.page.site import select, shown, write
+from tests.flows.page.site import Select, published, shown, write
 
 # All that is looked at of a choice, in one go: texts with plain spaces, rows as lists of cells.
 SEEN = """(() => {
@@ -49,27 +49,24 @@ def test_every_figure_of_each_choice_is_what_sql_says(
 ) -> None:
     page.open(write(Settings(data_root=warehouse.root), language, tmp_path))
     assert page.js("document.documentElement.lang") == language
-    scopes = [
-        row[0] for row in select(warehouse.root, "select distinct scope from marts.account_scopes")
-    ]
-    periods = [
-        row[0] for row in select(warehouse.root, "select page_period from marts.page_periods")
-    ]
-    assert len(scopes) == 4
-    assert {"last_7_days", "2026-10", "all"} <= set(periods)
-    periods = [period for period in periods if re.fullmatch(chosen, period)]
-    seen = set()
-    for period in periods:
-        for scope in scopes:
-            page.choose(period, scope)
-            seen.add(assert_choice(page, warehouse, period, scope, language))
+    with published(warehouse.root) as select:
+        scopes = [row[0] for row in select("select distinct scope from marts.account_scopes")]
+        periods = [row[0] for row in select("select page_period from marts.page_periods")]
+        assert len(scopes) == 4
+        assert {"last_7_days", "2026-10", "all"} <= set(periods)
+        periods = [period for period in periods if re.fullmatch(chosen, period)]
+        seen = set()
+        for period in periods:
+            for scope in scopes:
+                page.choose(period, scope)
+                seen.add(assert_choice(page, select, period, scope, language))
     # Different choices have different figures.
     assert len(seen) > len(periods) * len(scopes) * 0.7
     assert page.complaints() == []
 
 
 def assert_choice(
-    page: Page, warehouse: Warehouse, period: str, scope: str, language: str
+    page: Page, select: Select, period: str, scope: str, language: str
 ) -> tuple[str, ...]:
     """Cards and tables of a choice show what the marts hold; the texts of the cards."""
     title = f"title_{language}"
@@ -84,7 +81,6 @@ def assert_choice(
         return shown(value, "share", language)
 
     kpis = select(
-        warehouse.root,
         f"select kpi, {title}, unit, value, is_met, is_settled from marts.page_kpis "
         "join marts.kpis using (kpi) where page_period = $1 and account_sid = $2 order by position",
         period, scope,
@@ -99,7 +95,6 @@ def assert_choice(
     ]
 
     groups = select(
-        warehouse.root,
         "select message_count, inbound_count, attempted_count, delivery_rate, error_rate, "
         "message_cost, unpriced_count from marts.page_groups where page_period = $1 "
         "and account_sid = $2 and dimension = 'channel' order by message_count desc, member",
@@ -111,7 +106,6 @@ def assert_choice(
     ]
 
     errors = select(
-        warehouse.root,
         f"select error_code, {title}, message_count, failed_count, share_of_attempted, "
         "message_cost from marts.page_errors where page_period = $1 and account_sid = $2 "
         "order by message_count desc, error_code",
@@ -125,7 +119,6 @@ def assert_choice(
     assert all(row[2].startswith(text) for row, (_, text, *_) in zip(rows, errors, strict=True))
 
     categories = select(
-        warehouse.root,
         f"select {title}, cost, share_of_cost from marts.page_categories "
         "where page_period = $1 and account_sid = $2 order by cost desc, cost_category",
         period, scope,
@@ -139,7 +132,6 @@ def assert_choice(
         assert [row[1] for row in rows[len(categories) :]] == [money(total)]
 
     recipients = select(
-        warehouse.root,
         "select recipient, message_count, delivered_count, failed_count, reply_count, message_cost "
         "from marts.page_recipients where page_period = $1 and account_sid = $2 "
         "order by recipient_rank",
@@ -149,19 +141,18 @@ def assert_choice(
         [name, count(a), count(b), count(c), count(d), money(e)]
         for name, a, b, c, d, e in recipients
     ]
-    assert_completeness(seen, warehouse, period, scope, language)
-    assert_series(seen["drawn"], warehouse, period, scope)
+    assert_completeness(seen, select, period, scope, language)
+    assert_series(seen["drawn"], select, period, scope)
     return tuple(seen["values"])
 
 
 def assert_completeness(
-    seen: dict[str, Any], warehouse: Warehouse, period: str, scope: str, language: str
+    seen: dict[str, Any], select: Select, period: str, scope: str, language: str
 ) -> None:
     """Completeness and freshness of a choice are those of the marts."""
     texts = Texts(language)
     counts: dict[str, list[str]] = {}
     for group, state, count in select(
-        warehouse.root,
         "select channel_group, state, day_count from marts.page_completeness "
         "where page_period = $1 and account_sid = $2 order by channel_group, state",
         period, scope,
@@ -173,22 +164,19 @@ def assert_completeness(
     assert [row[0] for row in seen["freshness"]] == [
         name
         for (name,) in select(
-            warehouse.root,
             "select account_name from marts.page_freshness where scope = $1 order by position",
             scope,
         )
     ]
 
 
-def assert_series(drawn: dict[str, Any], warehouse: Warehouse, period: str, scope: str) -> None:
+def assert_series(drawn: dict[str, Any], select: Select, period: str, scope: str) -> None:
     """What the charts draw of a choice is what the marts hold."""
     ((start, end),) = select(
-        warehouse.root,
         "select start_date, end_date from marts.page_periods where page_period = $1",
         period,
     )
     days = select(
-        warehouse.root,
         "select figure_date, attempted_count, delivery_rate from marts.page_days "
         "where calendar = 'local' and account_sid = $1 and figure_date >= $2 and figure_date < $3",
         scope, start, end,
@@ -198,7 +186,6 @@ def assert_series(drawn: dict[str, Any], warehouse: Warehouse, period: str, scop
     assert line == pytest.approx({str(day): rate for day, _, rate in days if rate is not None})
 
     channels = select(
-        warehouse.root,
         "select channel, message_date, message_count from marts.page_channel_days "
         "where direction = 'outbound' and account_sid = $1 and message_date >= $2 "
         "and message_date < $3 order by all",
@@ -210,7 +197,6 @@ def assert_series(drawn: dict[str, Any], warehouse: Warehouse, period: str, scop
     assert drawn["volume"] == list(wanted.values())
 
     hours = select(
-        warehouse.root,
         "select weekday, hour_of_day, delivery_rate from marts.page_hours where page_period = $1 "
         "and account_sid = $2 and delivery_rate is not null",
         period, scope,
@@ -224,7 +210,6 @@ def assert_series(drawn: dict[str, Any], warehouse: Warehouse, period: str, scop
     } == pytest.approx({(day, hour): rate for day, hour, rate in hours})
 
     costs = select(
-        warehouse.root,
         "select page_period, sum(cost) from marts.page_categories where account_sid = $1 "
         "and page_period like '2%' group by all",
         scope,

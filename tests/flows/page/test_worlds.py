@@ -18,10 +18,12 @@ from flows.warehouse import open_published
 from tests.flows.conftest import Warehouse
 from tests.flows.page import odd_world
 from tests.flows.page.browser import Page
-from tests.flows.page.site import assert_drawn, assert_quiet, select
+from tests.flows.page.site import assert_drawn, assert_quiet, published
 from tests.flows.test_report import publish
 
 __all__ = ["publish"]
+
+in_odd_world = pytest.mark.xdist_group("odd-world")
 
 
 def test_with_no_data_it_says_so(page: Page, changed: Callable[..., Path]) -> None:
@@ -52,6 +54,7 @@ def emptied() -> list[str]:
     ] + ["update marts.page_run set run_id = null, read_at = null"]  # fmt: skip
 
 
+@in_odd_world
 def test_one_message_is_judged_by_nobody(page: Page, odd: Path) -> None:
     page.open(odd, "period=last_30_days&account=AC3")
     rate = "#kpis [data-kpi=delivery_rate]"
@@ -68,9 +71,8 @@ def test_one_message_is_judged_by_nobody(page: Page, odd: Path) -> None:
 def test_an_only_account_is_no_choice(
     page: Page, warehouse: Warehouse, changed: Callable[..., Path]
 ) -> None:
-    ((sid,),) = select(
-        warehouse.root, "select account_sid from marts.page_scopes where position = 2"
-    )
+    with published(warehouse.root) as select:
+        ((sid,),) = select("select account_sid from marts.page_scopes where position = 2")
     tables = (
         "marts.page_categories", "marts.page_channel_days", "marts.page_completeness",
         "marts.page_completeness_days", "marts.page_days", "marts.page_errors",
@@ -90,6 +92,7 @@ def test_an_only_account_is_no_choice(
         assert page.text("#chosen").endswith("· Tienda Ejemplo")
 
 
+@in_odd_world
 def test_money_of_each_currency_stands_for_itself(page: Page, odd: Path) -> None:
     page.open(odd, "period=all&account=all+EUR")
     sent = Counter(row["account_sid"] for row in odd_world.MESSAGES)
@@ -127,6 +130,7 @@ def test_a_single_currency_is_not_told_apart(shared: Page) -> None:
     assert not shared.js("document.getElementById('currencies').checkVisibility()")
 
 
+@in_odd_world
 @pytest.mark.parametrize(
     ("language", "warning"),
     [("en", "October 2026 · Store: -$15.50"), ("es", "Octubre de 2026 · Store: -15,50 US$")],
@@ -145,6 +149,7 @@ def test_categories_above_the_total_are_shown_and_warned_of(
     assert page.complaints() == []
 
 
+@in_odd_world
 def test_a_month_without_costs_keeps_its_place(page: Page, odd: Path) -> None:
     page.open(odd, "period=2026-10&account=AC1")
     assert Texts("en").say("page.month.no_usage") in page.text("#month")
