@@ -17,9 +17,8 @@ from flows.formats.styles import LINE_HEIGHT, WIDEST, Styles, width_of
 from flows.texts import Texts
 
 EXCEL_ROWS = 1_048_576
-LONG_ROWS = 50_000
-"""A report of more rows than this is shown with its newest months only."""
-_NEWEST_MONTHS = 13
+LONG_ROWS = 30_000
+"""A report of more rows than this is shown with its newest months only, as many as these hold."""
 _CELL_CHARACTERS = 32_767  # UTF-16 units an Excel cell holds
 _ROWS_AT_ONCE = 5_000
 _FIRST_YEAR = 1901  # of Excel's calendar, whose 1900 has a day too many
@@ -53,7 +52,8 @@ def extent_of(
     long_rows: int = LONG_ROWS,
     most_rows: int = EXCEL_ROWS - 2,
 ) -> Extent:
-    """The rows a sheet holds: the newest 13 months of a long report, and no more than Excel can."""
+    """The rows a sheet holds: the newest whole months of a long report, at least one, and no more
+    rows than Excel can."""
     select, count = relation.select, relation.row_count
     place = texts.say("sheet.place", name=relation.name)
     notes = []
@@ -61,8 +61,11 @@ def extent_of(
     is_dated = first.kind in ("date", "month", "datetime")
     if is_dated and count > long_rows:
         ((since,),) = connection.execute(
-            f"select date_trunc('month', max({quoted(first.name)}))::date "
-            f"- interval {_NEWEST_MONTHS - 1} month from ({select})"
+            "select coalesce(min(month) filter (row_count <= $1), max(month)) from ("
+            f"select date_trunc('month', {quoted(first.name)})::date as month, "
+            "sum(count(*)) over (order by month desc) as row_count "
+            f"from ({select}) where month is not null group by month)",
+            [long_rows],
         ).fetchall()
         select = f"from ({select}) where {quoted(first.name)} >= '{since:%Y-%m-%d}'"
         ((kept,),) = connection.execute(f"select count(*) from ({select})").fetchall()
