@@ -11,6 +11,8 @@ import yaml
 from flows.settings import SQL_FOLDER
 from tests.sql.conftest import Build
 
+pytestmark = pytest.mark.xdist_group("sql-models")
+
 CONTRACT = {
     "daily_volume": "message_date account_sid channel direction currency message_count "
     "segment_count media_count attempted_count delivered_count failed_count unconfirmed_count "

@@ -10,7 +10,9 @@ messages as (
 
 ),
 
--- By day, so that a message meets the few stretches of its day: a join on equal columns.
+-- By day, so that a message meets the few stretches of its day: a join on equal columns. And the
+-- moments its own is compared with: to subtract and compare intervals takes a message longer than
+-- all the rest of its way here.
 reads_by_day as (
 
     select
@@ -19,6 +21,9 @@ reads_by_day as (
         read_from,
         read_until,
         last_read_at,
+        last_read_at - interval 24 hour as a_day_before,
+        last_read_at - interval 72 hour as three_days_before,
+        last_read_at - interval 7 day as a_week_before,
         unnest(
             generate_series(
                 (read_from at time zone 'UTC')::date,
@@ -30,11 +35,14 @@ reads_by_day as (
 
 ),
 
-messages_with_age as (
+messages_read as (
 
     select
         messages.* exclude (utc_date),
-        reads_by_day.last_read_at - messages.message_at as age
+        reads_by_day.last_read_at,
+        reads_by_day.a_day_before,
+        reads_by_day.three_days_before,
+        reads_by_day.a_week_before
     from messages
     left join reads_by_day
         on
@@ -47,21 +55,21 @@ messages_with_age as (
 )
 
 select
-    *,
+    * exclude (a_day_before, three_days_before, a_week_before),
     coalesce(
-        (age >= interval 7 day and status <> 'scheduled')
+        (message_at <= a_week_before and status <> 'scheduled')
         or (
-            (is_final or (status = 'sent' and age >= interval 72 hour))
+            (is_final or (status = 'sent' and message_at <= three_days_before))
             and (
                 message_cost is not null
                 or (
                     status in ('failed', 'undelivered', 'canceled')
-                    and age >= interval 24 hour
+                    and message_at <= a_day_before
                 )
             )
-            and age is not null
+            and last_read_at is not null
         ),
         false
     ) as is_settled
 
-from messages_with_age
+from messages_read
