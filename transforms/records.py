@@ -126,9 +126,9 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
         table = pa.json.read_json(pa.BufferReader(content), read, parse)
     except pa.ArrowInvalid:
         return _decode_page_by_record(content, shape)
-    pages = table[shape.list_key].combine_chunks()
-    if len(pages) != 1 or pages.null_count:
+    if len(table) != 1 or table[shape.list_key].null_count:
         return _decode_page_by_record(content, shape)
+    pages = table[shape.list_key].chunk(0)
     structs = pages.flatten()
     if structs.null_count:
         return _decode_page_by_record(content, shape)
