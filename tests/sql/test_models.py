@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -179,3 +180,11 @@ def test_now_is_never_the_machines_clock() -> None:
         text = path.read_text().lower()
         assert "current_" not in text, path
         assert "now()" not in text, path
+
+
+def test_variables_stand_in_sql_only() -> None:
+    """The project is parsed once for all of their values (docs/adr/0010)."""
+    filling = re.compile(r'\{\{ var\("\w+"\)( or "null")? \}\}')
+    for folder in ("models", "macros", "tests"):
+        for path in SQL_FOLDER.glob(f"{folder}/**/*.*"):
+            assert "var(" not in filling.sub("", path.read_text()), path
