@@ -13,11 +13,21 @@ from typing import Any
 from bench.steps import Steps
 from flows.running import prepare
 
-STEPS = ("extract_accounts", "normalize", "load", "model", "publish", "report", "alert")
+STEPS = (
+    "extract_accounts",
+    "plan_daily",
+    "plan_backfill",
+    "normalize",
+    "load",
+    "model",
+    "publish",
+    "report",
+    "alert",
+)
 
 
 def main() -> None:
-    """`python -m bench.ours daily|backfill NOW [SINCE]`."""
+    """`python -m bench.ours daily|backfill|rebuild NOW [SINCE]`; a rebuild has no other now."""
     name, now = sys.argv[1], datetime.fromisoformat(sys.argv[2])
     prepare()
     connections: list[Any] = []
@@ -45,8 +55,9 @@ def main() -> None:
     reading.__init__ = timed("read", reading.__init__)
     reading.wait = timed("read", reading.wait)
     for step in STEPS:
-        setattr(module, step, timed(step.replace("_", " "), getattr(module, step)))
-    parameters: dict[str, Any] = {"now": now}
+        if hasattr(module, step):
+            setattr(module, step, timed(step.replace("_", " "), getattr(module, step)))
+    parameters: dict[str, Any] = {} if name == "rebuild" else {"now": now}
     if name == "backfill":
         parameters["since"] = date.fromisoformat(sys.argv[3])
     summary = getattr(module, name)(**parameters)

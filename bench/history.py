@@ -1,0 +1,202 @@
+"""A day of 25,000 new messages on a short history and on a long one, and `query` of the long one.
+
+    python -m bench.history --messages 50000000 --days 390
+
+Too many messages to be read from a simulator: four weeks of a real backfill are written into a lake
+again and again, under SIDs of their own, all settled, and the ledger says that yesterday's run had
+read them. `rebuild` computes everything right of the lake; then the day's run is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bench.measure import Measurement, by_step, environment_of, measure
+from flows.lake import Lake
+from simulator.process import running
+from simulator.world import WorldConfig
+from transforms.tables import ACCOUNTS, EXTRACTIONS, INSTANT, MESSAGES, MONEY, USAGE_RECORDS
+from transforms.windows import midnight
+
+WEEKS = timedelta(days=28)  # so that a day is copied to days of its own weekday
+DAY = timedelta(days=1)
+NEW = 25_000
+SHORT = (1_000_000, 30)
+FINAL = pa.array(["delivered", "read", "failed", "undelivered", "canceled", "received"])
+INSTANTS = ("created_at", "sent_at", "updated_at", "first_seen_at", "last_seen_at")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.history", description=__doc__)
+    parser.add_argument("--messages", type=int, default=50_000_000)
+    parser.add_argument("--days", type=int, default=390)
+    parser.add_argument(
+        "--folder", type=Path, help="where the lakes are; made there if they are not"
+    )
+    options = parser.parse_args()
+    now = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0)
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="bench-history-"))
+    try:
+        pattern = pattern_of(folder / "pattern", now)
+        for messages, days in (SHORT, (options.messages, options.days)):
+            root = folder / f"{messages}-in-{days}-days"
+            if not root.exists():
+                write_history(pattern, Lake(root / "lake"), messages, days, now)
+            rebuilt, day = run_on(root, now)
+            print("\n".join(told(messages, days, rebuilt, day)), flush=True)
+        print(f"`query` of a report of the last one: {query_seconds(root):.2f} s.")
+    finally:
+        if options.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def pattern_of(root: Path, now: datetime) -> Lake:
+    """Four weeks of a busy account as a backfill wrote them."""
+    if not root.exists():
+        config = WorldConfig(messages=28 * SHORT[0] // SHORT[1], days=28, seed=1, until=now - DAY)
+        with running(config) as server:
+            command = ["backfill", config.until.isoformat(), f"{config.start:%Y-%m-%d}"]
+            measure("pattern", ours(*command), environment_of(server, root, 8), server)
+    return Lake(root / "lake")
+
+
+def write_history(pattern: Lake, lake: Lake, messages: int, days: int, now: datetime) -> None:
+    """Fill a lake with about so many messages of the days up to yesterday's midnight, read then."""
+    last_read = midnight((now - DAY).date())
+    first = last_read.date() - timedelta(days=days)
+    copies = messages / days / (SHORT[0] / SHORT[1])
+    chance = np.random.default_rng(1)
+    accounts = pattern.read(ACCOUNTS)
+    of_day = {file.partition: pattern.read(MESSAGES, [file.partition])
+              for file in pattern.files(MESSAGES)}  # fmt: skip
+    whole_days = sorted(of_day)[1:-1]  # the first and the last one are cut short
+    lake.root.mkdir(parents=True)
+    with lake.transaction() as transaction:
+        for number in range(days):
+            day = first + timedelta(days=number)
+            model = next(one for one in whole_days if (date.fromisoformat(one) - day).days % 7 == 0)
+            rows = copied(of_day[model], day - date.fromisoformat(model), copies, chance)
+            transaction.replace(MESSAGES, f"{day}", rows)
+        for table in (ACCOUNTS, USAGE_RECORDS):
+            for file in pattern.files(table):
+                transaction.replace(table, file.partition, pattern.read(table, [file.partition]))
+        ledger = [
+            {
+                **dict.fromkeys(EXTRACTIONS.schema.names),
+                "run_id": "daily-1",
+                "dataset": dataset,
+                "account_sid": account_sid,
+                "window_start": midnight(first),
+                "window_end": last_read,
+                "read_at": last_read,
+                "outcome": "ok",
+                "page_count": 1,
+                "record_count": 1,
+            }
+            for account_sid in accounts["account_sid"].to_pylist()
+            for dataset in ("messages", "unsent_messages", "usage_records")
+        ]
+        transaction.append(EXTRACTIONS, pa.Table.from_pylist(ledger, EXTRACTIONS.schema))
+
+
+def copied(
+    rows: pa.Table, shift: timedelta, copies: float, chance: np.random.Generator
+) -> pa.Table:
+    """A day's messages several times, as many days later, settled, with SIDs of their own."""
+    microseconds = pa.scalar(shift // timedelta(microseconds=1), pa.int64())
+    part = pa.array(chance.random(rows.num_rows) < copies % 1)
+    rows = pa.concat_tables([*[rows] * int(copies), rows.filter(part)]).combine_chunks()
+    status = pc.if_else(pc.is_in(rows["status"], FINAL), rows["status"], "delivered")
+    changed = {
+        "message_sid": sids(rows.num_rows, chance),
+        "status": status,
+        "price": pc.coalesce(rows["price"], pa.scalar(Decimal("-0.0083"), MONEY)),
+        "currency": pc.fill_null(rows["currency"], "USD"),
+        **{
+            name: pc.add(rows[name].cast(pa.int64()), microseconds).cast(INSTANT)
+            for name in INSTANTS
+        },
+    }
+    columns = [changed.get(name, rows[name]) for name in rows.column_names]
+    return pa.Table.from_arrays(columns, schema=rows.schema)
+
+
+def sids(count: int, chance: np.random.Generator) -> pa.Array:
+    """Identifiers that nothing else has: SM and 32 hexadecimal digits."""
+    digits = np.frombuffer(chance.bytes(16 * count).hex().encode(), np.uint8).reshape(count, 32)
+    letters = np.tile(np.frombuffer(b"SM", np.uint8), (count, 1))
+    offsets = np.arange(count + 1, dtype=np.int32) * 34
+    text = np.hstack([letters, digits])
+    return pa.Array.from_buffers(
+        pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(text.tobytes())]
+    )
+
+
+def run_on(root: Path, now: datetime) -> tuple[Measurement, Measurement]:
+    """`rebuild` of a lake, then a daily run that finds so many new messages since yesterday."""
+    config = WorldConfig(messages=NEW, days=1, seed=1, until=now)
+    with running(config) as server:
+        environment = environment_of(server, root, 8)
+        rebuilt = measure("rebuild", ours("rebuild", now.isoformat()), environment, server)
+        before = message_count(root)
+        day = measure("the day's run", ours("daily", now.isoformat()), environment, server)
+        assert message_count(root) == before + NEW
+    return rebuilt, day
+
+
+def message_count(root: Path) -> int:
+    """The messages of the published warehouse."""
+    with duckdb.connect(str(root / "warehouse.duckdb"), read_only=True) as connection:
+        ((count,),) = connection.execute(
+            "select sum(message_count)::bigint from reports.daily_volume"
+        ).fetchall()
+    return int(count)
+
+
+def query_seconds(root: Path) -> float:
+    """Wall time of `twilio-warehouse query`, from the shell and back, the best of three."""
+    command = Path(sys.executable).with_name("twilio-warehouse")
+    taken = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run(
+            [command, "query", "from reports.daily_volume order by all desc limit 10"],
+            env={"WAREHOUSE_DATA_ROOT": str(root)}, check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def ours(*arguments: str) -> list[str]:
+    """The command that measures a flow of ours."""
+    return [sys.executable, "-m", "bench.ours", *arguments]
+
+
+def told(messages: int, days: int, rebuilt: Measurement, day: Measurement) -> list[str]:
+    """The results as Markdown."""
+    return [
+        f"### {messages:,} messages in {days} days",
+        "",
+        f"`rebuild` took {rebuilt.wall:.1f} s and {rebuilt.peak:,.0f} MB, the day's run "
+        f"{day.wall:.1f} s and {day.peak:,.0f} MB ({day.records:,} records).",
+        *by_step(day),
+        "",
+    ]
+
+
+if __name__ == "__main__":
+    main()
