@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from flows.formats.relations import Column, Kind, Kpi, Relation, quoted
+from flows.formats.rows import Cells, Rows
 from flows.formats.styles import LINE_HEIGHT, WIDEST, Styles, width_of
 from flows.texts import Texts
 
@@ -25,6 +26,8 @@ _FIRST_YEAR = 1901  # of Excel's calendar, whose 1900 has a day too many
 _DAY_ZERO = date(1899, 12, 30).toordinal()
 
 Titles = Mapping[str, str]
+Columns = Sequence[Sequence[Any]]
+MakeCells = Callable[[Sequence[Any], Columns], list[str]]
 
 
 @dataclass(frozen=True)
@@ -125,25 +128,25 @@ def write_report(
         heading = texts.heading(column.name)
         sheet.write_string(top, index, heading, styles.heading(column.kind))
         sheet.set_column(index, index, width_of(column.kind, heading, measures[index].longest))
-    writer = _RowWriter(sheet, relation, measures, texts, styles, titles, kpis, currency_of)
+    maker = _CellMaker(sheet, top + 1, relation, measures, texts, styles, titles, kpis, currency_of)
     number = top
     result = connection.execute(extent.select)
     while rows := result.fetchmany(_ROWS_AT_ONCE):
-        for row in rows:
-            number += 1
-            writer.write(number, row)
+        maker.append(list(zip(*rows, strict=True)))
+        number += len(rows)
     sheet.freeze_panes(top + 1, 0)
     sheet.repeat_rows(top)
     sheet.autofilter(top, 0, max(number, top), len(relation.columns) - 1)
-    return writer.cut_count
+    return maker.cut_count
 
 
-class _RowWriter:
-    """Writes rows of one report, each cell as what it is."""
+class _CellMaker:
+    """Makes the cells of one report, each as what it is; what is null stays empty."""
 
     def __init__(
         self,
         sheet: Worksheet,
+        first: int,
         relation: Relation,
         measures: list[_Measures],
         texts: Texts,
@@ -153,15 +156,11 @@ class _RowWriter:
         currency_of: Callable[[str | None], str | None],
     ) -> None:
         self.cut_count = 0
-        self._sheet = sheet
+        self._rows = Rows(sheet, first, len(relation.columns))
         self._texts = texts
         self._styles = styles
-        self._columns = relation.columns
-        self._measures = measures
+        self._relation = relation
         self._currency_of = currency_of
-        self._account_index = relation.column("account_sid")
-        self._currency_index = relation.column("currency")
-        self._kpi_index = relation.column("kpi")
         self._titles = titles
         self._kpis = kpis
         self._long_texts = [
@@ -169,86 +168,104 @@ class _RowWriter:
             for index, column in enumerate(relation.columns)
             if column.kind == "text" and measures[index].longest + 3 > WIDEST
         ]
-        self._money_formats: dict[tuple[int, str | None], Format] = {}
-        self._write = [
-            self._writer_of(index, column) for index, column in enumerate(relation.columns)
+        self._cells = [
+            self._cells_of(column, measures[index].decimals, index in self._long_texts)
+            for index, column in enumerate(relation.columns)
         ]
 
-    def write(self, number: int, row: tuple[Any, ...]) -> None:
-        """Write one row; what is null stays empty."""
+    def append(self, columns: Columns) -> None:
+        """Write some rows, given by column."""
+        cells = [make(columns[index], columns) for index, make in enumerate(self._cells)]
+        heights = [1] * len(columns[0])
         # Not every program makes a row as high as its texts are long.
-        lines = max((_lines(row[index]) for index in self._long_texts), default=1)
-        if lines > 1:
-            self._sheet.set_row(number, lines * LINE_HEIGHT)
-        for index, value in enumerate(row):
-            if value is not None:
-                self._write[index](number, index, value, row)
+        for index in self._long_texts:
+            heights = list(map(max, heights, map(_lines, columns[index])))
+        self._rows.append(
+            cells, {row: lines * LINE_HEIGHT for row, lines in enumerate(heights) if lines > 1}
+        )
 
-    def _writer_of(
-        self, index: int, column: Column
-    ) -> Callable[[int, int, Any, tuple[Any, ...]], None]:
-        sheet, decimals = self._sheet, self._measures[index].decimals
-        if self._kpi_index is not None and column.name in ("value", "goal"):
-            return self._write_kpi
+    def _cells_of(self, column: Column, decimals: int, is_long: bool) -> MakeCells:
+        """What makes the cells of a column, from its values and those of all columns."""
+        if column.name in ("value", "goal") and self._relation.column("kpi") is not None:
+            return self._kpi_cells()
         if column.kind == "money":
-            return self._write_money
+            return self._money_cells(decimals)
         style = self._styles.value(column.kind, decimals)
-        if column.kind == "boolean":
-            return lambda number, index, value, row: sheet.write_boolean(
-                number, index, value, style
-            )
-        if column.kind in ("date", "datetime", "month"):
-            return lambda number, index, value, row: self._write_instant(
-                number, index, value, style
-            )
-        if column.kind in ("code", "integer", "number", "rate"):
-            return lambda number, index, value, row: self._write_number(number, index, value, style)
-        style = self._styles.long_text if index in self._long_texts else self._styles.text
-        return lambda number, index, value, row: self._write_text(number, index, str(value), style)
+        match column.kind:
+            case "boolean":
+                made = Cells(lambda value: self._rows.cell(Worksheet.write_boolean, value, style))
+            case "date" | "datetime" | "month":
+                made = Cells(lambda value: self._instant(value, style))
+            case "code" | "integer" | "number" | "rate":
+                number = self._rows.number(style)
+                return lambda values, columns: list(map(number, values))
+            case _:
+                of_text = self._styles.long_text if is_long else self._styles.text
+                return self._text_cells(column.name, of_text)
+        return lambda values, columns: made.of(values)
 
-    def _write_number(self, number: int, index: int, value: Any, style: Format) -> None:
-        if math.isfinite(value):
-            self._sheet.write_number(number, index, float(value), style)
-        else:
-            self._sheet.write_string(number, index, str(value))
+    def _money_cells(self, decimals: int) -> MakeCells:
+        numbers = Cells(
+            lambda currency: self._rows.number(self._styles.value("money", decimals, currency))
+        )
+        return lambda values, columns: [
+            numbers[currency](value)
+            for value, currency in zip(values, self._currencies(columns), strict=True)
+        ]
 
-    def _write_money(self, number: int, index: int, value: Any, row: tuple[Any, ...]) -> None:
-        currency = self._currency(row)
-        style = self._money_formats.get((index, currency))
-        if style is None:
-            style = self._styles.value("money", self._measures[index].decimals, currency)
-            self._money_formats[index, currency] = style
-        self._sheet.write_number(number, index, float(value), style)
+    def _kpi_cells(self) -> MakeCells:
+        """Of a KPI's values or goals, in what that KPI is measured in."""
+        numbers = Cells(lambda look: self._rows.number(self._styles.value(*look)))
 
-    def _write_kpi(self, number: int, index: int, value: Any, row: tuple[Any, ...]) -> None:
-        """A KPI's value or goal, in what that KPI is measured in."""
-        if not math.isfinite(value):
-            self._sheet.write_string(number, index, str(value))
-            return
-        kind, decimals = kpi_kind(self._kpis.get(row[self._kpi_index or 0]), value)
-        currency = self._currency(row) if kind == "money" else None
-        style = self._styles.value(kind, decimals, currency)
-        self._sheet.write_number(number, index, float(value), style)
+        def cell(value: float | None, kpi: str, currency: str | None) -> str:
+            if value is None or not math.isfinite(value):
+                return numbers["number", 0](value)
+            kind, decimals = kpi_kind(self._kpis.get(kpi), value)
+            return numbers[kind, decimals, currency if kind == "money" else None](value)
 
-    def _currency(self, row: tuple[Any, ...]) -> str | None:
-        of_row = None if self._currency_index is None else row[self._currency_index]
-        account = None if self._account_index is None else row[self._account_index]
-        return of_row or self._currency_of(account)
+        return lambda values, columns: list(
+            map(cell, values, self._values("kpi", columns), self._currencies(columns))
+        )
 
-    def _write_instant(self, number: int, index: int, value: Any, style: Format) -> None:
+    def _currencies(self, columns: Columns) -> list[str | None]:
+        """The currency of each row's amounts."""
+        known = zip(
+            self._values("currency", columns), self._values("account_sid", columns), strict=True
+        )
+        return [currency or self._currency_of(account) for currency, account in known]
+
+    def _values(self, name: str, columns: Columns) -> Sequence[Any]:
+        """The values of a column; nulls if the report has no such column."""
+        index = self._relation.column(name)
+        return [None] * len(columns[0]) if index is None else columns[index]
+
+    def _instant(self, value: date, style: Format) -> str:
         if isinstance(value, datetime) and value.tzinfo is not None:
             value = value.astimezone(UTC).replace(tzinfo=None)
         if value.year < _FIRST_YEAR:
-            self._sheet.write_string(number, index, value.isoformat())
-        else:
-            self._sheet.write_number(number, index, _serial(value), style)
+            return self._rows.cell(Worksheet.write_string, value.isoformat())
+        return self._rows.cell(Worksheet.write_number, _serial(value), style)
 
-    def _write_text(self, number: int, index: int, value: str, style: Format) -> None:
-        name = self._columns[index].name
-        shown = self._titles.get(name, {}).get(value) or self._texts.value(name, value)
-        held = fitting(shown)
-        self.cut_count += held is not shown
-        write_text(self._sheet, number, index, held, style)
+    def _text_cells(self, name: str, style: Format) -> MakeCells:
+        too_long: set[str] = set()
+
+        def cell(value: str) -> str:
+            shown = self._titles.get(name, {}).get(value) or self._texts.value(name, value)
+            held = fitting(shown)
+            if held is not shown:
+                too_long.add(value)
+            return self._rows.cell(write_text, held, style)
+
+        made = Cells(cell)
+
+        def cells(values: Sequence[Any], columns: Columns) -> list[str]:
+            texts = [None if value is None else str(value) for value in values]
+            found = made.of(texts)
+            if too_long:
+                self.cut_count += sum(text in too_long for text in texts)
+            return found
+
+        return cells
 
 
 def _serial(value: date) -> float:
