@@ -39,7 +39,8 @@ class KnownAccount:
         sent_at: when its messages of the last days were sent, ascending.
         open_at: when its open messages with date_sent were sent, ascending.
         open_read_at: when each of those was last read.
-        unsent: its open messages without date_sent: SID, created_at, last read, is scheduled.
+        unsent_at: when its open messages without date_sent were created.
+        unsent: these messages: SID, created_at, last read, is scheduled.
     """
 
     account_sid: str
@@ -50,59 +51,56 @@ class KnownAccount:
     sent_at: Instants = field(default_factory=lambda: np.empty(0, np.int64))
     open_at: Instants = field(default_factory=lambda: np.empty(0, np.int64))
     open_read_at: Instants = field(default_factory=lambda: np.empty(0, np.int64))
+    unsent_at: Instants = field(default_factory=lambda: np.empty(0, np.int64))
     unsent: Sequence[tuple[str, int, int, bool]] = ()
 
 
 def know_account(
     account_sid: str, messages: pa.Table, ledger: pa.Table, now: datetime, ages: Ages
 ) -> KnownAccount:
-    """Sum up what the lake holds of an account.
+    """Sum up what the lake holds of an account, all but `unsent`.
 
     Args:
         messages: rows of `messages` created within the oldest of `ages`; the columns account_sid,
-            message_sid, status, price, created_at and sent_at are used.
+            status, price, created_at and sent_at are used.
         ledger: rows of `extractions`.
     """
-    rows = messages.filter(pc.equal(messages["account_sid"], account_sid))
-    mine = ledger.filter(pc.equal(ledger["account_sid"], account_sid))
-    sent_windows = read_well(mine, "messages")
-    unsent_windows = read_well(mine, "unsent_messages")
-    status, price = rows["status"], rows["price"]
-    is_sent = pc.is_valid(rows["sent_at"])
-    message_at = _seconds(pc.coalesce(rows["sent_at"], rows["created_at"]))
-    read_at = np.where(
-        _mask(is_sent), last_reads(sent_windows, message_at), last_reads(unsent_windows, message_at)
-    )
-    read_age = read_at - message_at
-    is_final = _mask(pc.is_in(status, value_set=pa.array(FINAL))) | (
-        _mask(pc.equal(status, "sent")) & (read_age >= seconds_of(_SENT_IS_FINAL))
-    )
-    is_priced = _mask(pc.is_valid(price)) | (
-        _mask(pc.is_in(status, value_set=pa.array(NEVER_PRICED)))
-        & (read_age >= seconds_of(_NO_PRICE_IS_FINAL))
-    )
-    is_open = ~(is_final & is_priced)
-    sent = _mask(is_sent)
+    rows, mine = _of_account(messages, account_sid), _of_account(ledger, account_sid)
+    is_sent, message_at, read_at, is_open = _looked_at(rows, mine)
     order = np.argsort(message_at, kind="stable")
-    open_sent = order[(is_open & sent)[order]]
+    open_sent = order[(is_open & is_sent)[order]]
     recent = message_at >= second_of(now - ages.sent[-1] - timedelta(days=1))
-    waiting = np.flatnonzero(is_open & ~sent)
-    sids = rows["message_sid"].take(pa.array(waiting)).to_pylist()
-    scheduled = _mask(pc.equal(status, "scheduled"))
     return KnownAccount(
         account_sid=account_sid,
-        covered=join_spans(spans_of(sent_windows)),
+        covered=join_spans(spans_of(read_well(mine, "messages"))),
         since=pc.min(of_daily_runs(mine, "messages")["window_start"]).as_py(),
         looked=looked_for(mine),
         failed=spans_of(read_badly(mine, "messages")),
-        sent_at=np.sort(message_at[sent & recent]),
+        sent_at=np.sort(message_at[is_sent & recent]),
         open_at=message_at[open_sent],
         open_read_at=read_at[open_sent],
-        unsent=[
-            (sid, int(message_at[i]), int(read_at[i]), bool(scheduled[i]))
-            for sid, i in zip(sids, waiting, strict=True)
-        ],
+        unsent_at=message_at[is_open & ~is_sent],
     )
+
+
+def know_unsent(
+    account_sid: str, messages: pa.Table, ledger: pa.Table
+) -> list[tuple[str, int, int, bool]]:
+    """`unsent` of an account: which they are.
+
+    Args:
+        messages: rows of `messages`, also the column message_sid.
+        ledger: rows of `extractions`.
+    """
+    rows, mine = _of_account(messages, account_sid), _of_account(ledger, account_sid)
+    is_sent, message_at, read_at, is_open = _looked_at(rows, mine)
+    unsent = np.flatnonzero(is_open & ~is_sent)
+    sids = rows["message_sid"].take(pa.array(unsent)).to_pylist()
+    scheduled = _mask(pc.equal(rows["status"], "scheduled"))
+    return [
+        (sid, int(message_at[i]), int(read_at[i]), bool(scheduled[i]))
+        for sid, i in zip(sids, unsent, strict=True)
+    ]
 
 
 def worth_knowing(since: datetime) -> pc.Expression:
@@ -187,6 +185,33 @@ def seconds_of(age: timedelta) -> int:
 def instant_of(second: int) -> datetime:
     """The instant at which a second since 1970 begins."""
     return datetime.fromtimestamp(second, UTC)
+
+
+def _of_account(rows: pa.Table, account_sid: str) -> pa.Table:
+    return rows.filter(pc.equal(rows["account_sid"], account_sid))
+
+
+def _looked_at(
+    rows: pa.Table, ledger: pa.Table
+) -> tuple[np.ndarray, Instants, Instants, np.ndarray]:
+    """Of each message of an account: has it date_sent, when was it sent or else created, when was
+    it last read, and is it open."""
+    status, is_sent = rows["status"], _mask(pc.is_valid(rows["sent_at"]))
+    message_at = _seconds(pc.coalesce(rows["sent_at"], rows["created_at"]))
+    read_at = np.where(
+        is_sent,
+        last_reads(read_well(ledger, "messages"), message_at),
+        last_reads(read_well(ledger, "unsent_messages"), message_at),
+    )
+    read_age = read_at - message_at
+    is_final = _mask(pc.is_in(status, value_set=pa.array(FINAL))) | (
+        _mask(pc.equal(status, "sent")) & (read_age >= seconds_of(_SENT_IS_FINAL))
+    )
+    is_priced = _mask(pc.is_valid(rows["price"])) | (
+        _mask(pc.is_in(status, value_set=pa.array(NEVER_PRICED)))
+        & (read_age >= seconds_of(_NO_PRICE_IS_FINAL))
+    )
+    return is_sent, message_at, read_at, ~(is_final & is_priced)
 
 
 def _of_outcome(ledger: pa.Table, dataset: str, outcomes: Sequence[str]) -> pa.Table:

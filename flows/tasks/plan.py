@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
@@ -14,7 +15,9 @@ from flows.run import Run
 from transforms.ages import LONGEST_WAIT, Ages, earliest_readable
 from transforms.knowledge import (
     KnownAccount,
+    instant_of,
     know_account,
+    know_unsent,
     looked_for,
     read_badly,
     read_well,
@@ -42,7 +45,7 @@ from transforms.windows import (
     subtract_spans,
 )
 
-_NEEDED = ("account_sid", "message_sid", "status", "price", "created_at", "sent_at")
+_NEEDED = ("account_sid", "status", "price", "created_at", "sent_at")
 
 
 @task(name="plan")
@@ -176,7 +179,18 @@ def _know_accounts(run: Run, accounts: Sequence[str], ledger: pa.Table) -> list[
         )
     ]
     messages = run.lake.read(MESSAGES, partitions, _NEEDED, worth_knowing(still_open))
-    return [know_account(account_sid, messages, ledger, run.now, ages) for account_sid in accounts]
+    known = [know_account(account_sid, messages, ledger, run.now, ages) for account_sid in accounts]
+    # Identifiers take as long to read as all the rest, and few days have a message that is asked
+    # for by its own.
+    days = {instant_of(at).date() for account in known for at in account.unsent_at.tolist()}
+    unsent = run.lake.read(
+        MESSAGES, [f"{day}" for day in sorted(days)], (*_NEEDED, "message_sid"),
+        pc.field("sent_at").is_null(),
+    )  # fmt: skip
+    return [
+        dataclasses.replace(account, unsent=know_unsent(account.account_sid, unsent, ledger))
+        for account in known
+    ]
 
 
 def _month(run: Run, accounts: list[str], start: datetime, end: datetime) -> list[Planned]:

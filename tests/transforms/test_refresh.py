@@ -20,6 +20,7 @@ from transforms.knowledge import (
     NEVER_PRICED,
     KnownAccount,
     know_account,
+    know_unsent,
     last_reads,
     looked_for,
     worth_knowing,
@@ -329,7 +330,10 @@ def test_knowing_is_the_same_without_rows_that_are_not_worth_it() -> None:
     whole, known = (know_account(ACCOUNT, part, ledger, NOW, Ages()) for part in (table, kept))
     assert known.sent_at.tolist() == whole.sent_at.tolist()
     assert known.open_at.tolist() == whole.open_at.tolist()
-    assert known.unsent == whole.unsent
+    assert known.unsent_at.tolist() == whole.unsent_at.tolist()
+    unsent = know_unsent(ACCOUNT, kept, ledger)
+    assert unsent == know_unsent(ACCOUNT, table, ledger)
+    assert [created for _, created, _, _ in unsent] == known.unsent_at.tolist()
 
 
 def test_all_or_none_of_a_second_is_asked_for_by_sid() -> None:
