@@ -8,7 +8,7 @@ account_scopes as (
 
 ),
 
--- Each use reads the few columns and days it needs; kept once for all, they would be all there is.
+-- Each use reads the few columns and days it needs; kept for all, they would be all there is.
 daily_recipients as not materialized (
 
     select * from {{ ref('daily_recipients') }}
@@ -32,40 +32,6 @@ recent_periods as (
 
 ),
 
--- Months that a period begins or ends in: their days are looked at one by one.
-months_cut as (
-
-    select date_trunc('month', start_date)::date as month from recent_periods
-    union
-    select date_trunc('month', end_date)::date as month from recent_periods
-
-),
-
-pieces as (
-
-    select
-        message_date as from_date,
-        account_sid,
-        recipient,
-        message_count
-    from daily_recipients
-    where
-        message_count > 0
-        and message_date >= (select min(month) from months_cut)
-        and date_trunc('month', message_date) in (select month from months_cut)
-    union all
-    select
-        month as from_date,
-        account_sid,
-        recipient,
-        message_count
-    from monthly_recipients
-    where
-        message_count > 0
-        and month not in (select month from months_cut)
-
-),
-
 starts as (
 
     select
@@ -77,27 +43,64 @@ starts as (
 
 ),
 
--- Each recipient of each account once, with what it got in every period that is no month.
+-- The 90 days are whole months and the days before and after them; those after are of the last 30.
+edges as (
+
+    select
+        *,
+        (date_trunc('month', last_90_days - 1) + interval 1 month)::date as first_month,
+        date_trunc('month', end_date)::date as last_month
+    from starts
+
+),
+
+-- What each period that is no month is made of: as few days as can be, the rest whole months.
+pieces as not materialized (
+
+    select
+        daily_recipients.* exclude (message_date, currency),
+        false as is_of_all,
+        daily_recipients.message_date < edges.first_month
+        or daily_recipients.message_date >= edges.last_month as is_of_last_90_days,
+        daily_recipients.message_date >= edges.last_30_days as is_of_last_30_days,
+        daily_recipients.message_date >= edges.last_7_days as is_of_last_7_days
+    from daily_recipients
+    cross join edges
+    where
+        daily_recipients.message_date >= (select last_90_days from starts)
+        and daily_recipients.message_date < edges.end_date
+        and (
+            daily_recipients.message_date < edges.first_month
+            or daily_recipients.message_date >= edges.last_30_days
+        )
+    union all
+    select
+        monthly_recipients.* exclude (month, currency),
+        true as is_of_all,
+        monthly_recipients.month >= edges.first_month
+        and monthly_recipients.month < edges.last_month as is_of_last_90_days,
+        false as is_of_last_30_days,
+        false as is_of_last_7_days
+    from monthly_recipients
+    cross join edges
+
+),
+
+-- Each recipient of each account once, with what it got in every such period.
 counts as (
 
     select
-        pieces.account_sid,
-        pieces.recipient,
-        sum(pieces.message_count) as "all",
-        sum(pieces.message_count) filter (
-            where pieces.from_date >= starts.last_90_days and pieces.from_date < starts.end_date
-        ) as last_90_days,
-        sum(pieces.message_count) filter (
-            where pieces.from_date >= starts.last_30_days and pieces.from_date < starts.end_date
-        ) as last_30_days,
-        sum(pieces.message_count) filter (
-            where pieces.from_date >= starts.last_7_days and pieces.from_date < starts.end_date
-        ) as last_7_days
+        account_sid,
+        recipient,
+        sum(message_count) filter (where is_of_all) as "all",
+        sum(message_count) filter (where is_of_last_90_days) as last_90_days,
+        sum(message_count) filter (where is_of_last_30_days) as last_30_days,
+        sum(message_count) filter (where is_of_last_7_days) as last_7_days
     from pieces
-    cross join starts
+    where message_count > 0
     group by
-        pieces.account_sid,
-        pieces.recipient
+        account_sid,
+        recipient
 
 ),
 
@@ -162,6 +165,55 @@ winners_of_periods as (
 
 ),
 
+scopes_of_all as (
+
+    select
+        scope,
+        account_sid,
+        count(*) over (partition by scope) as account_count
+    from account_scopes
+    where is_all
+
+),
+
+-- Of all accounts together, 20 have at least as many as the twentieth of any account alone...
+fewest_to_win_months as (
+
+    select
+        top_recipients.month,
+        scopes_of_all.scope,
+        max(top_recipients.message_count) as message_count
+    from {{ ref('top_recipients') }} as top_recipients
+    inner join scopes_of_all
+        on top_recipients.account_sid = scopes_of_all.account_sid
+    where top_recipients.recipient_rank = 20
+    group by
+        top_recipients.month,
+        scopes_of_all.scope
+
+),
+
+-- ... and who has so many, has its share of them with one account. Only these are added up.
+candidates_of_months as (
+
+    select distinct
+        monthly_recipients.month,
+        scopes_of_all.scope,
+        monthly_recipients.recipient
+    from monthly_recipients
+    inner join scopes_of_all
+        on monthly_recipients.account_sid = scopes_of_all.account_sid
+    left join fewest_to_win_months
+        on
+            monthly_recipients.month = fewest_to_win_months.month
+            and scopes_of_all.scope = fewest_to_win_months.scope
+    where
+        monthly_recipients.message_count > 0
+        and monthly_recipients.message_count * scopes_of_all.account_count
+        >= coalesce(fewest_to_win_months.message_count, 0)
+
+),
+
 winners_of_months as (
 
     select
@@ -173,21 +225,25 @@ winners_of_months as (
     where recipient_rank <= 20
     union all
     select
-        strftime(monthly_recipients.month, '%Y-%m') as page_period,
-        account_scopes.scope,
-        monthly_recipients.recipient,
+        strftime(candidates_of_months.month, '%Y-%m') as page_period,
+        candidates_of_months.scope,
+        candidates_of_months.recipient,
         row_number() over (
-            partition by monthly_recipients.month, account_scopes.scope
-            order by sum(monthly_recipients.message_count) desc, monthly_recipients.recipient asc
+            partition by candidates_of_months.month, candidates_of_months.scope
+            order by sum(monthly_recipients.message_count) desc, candidates_of_months.recipient asc
         ) as recipient_rank
     from monthly_recipients
-    inner join account_scopes
-        on monthly_recipients.account_sid = account_scopes.account_sid
-    where account_scopes.is_all and monthly_recipients.message_count > 0
+    inner join scopes_of_all
+        on monthly_recipients.account_sid = scopes_of_all.account_sid
+    inner join candidates_of_months
+        on
+            monthly_recipients.month = candidates_of_months.month
+            and monthly_recipients.recipient = candidates_of_months.recipient
+            and scopes_of_all.scope = candidates_of_months.scope
     group by
-        monthly_recipients.month,
-        account_scopes.scope,
-        monthly_recipients.recipient
+        candidates_of_months.month,
+        candidates_of_months.scope,
+        candidates_of_months.recipient
     qualify recipient_rank <= 20
 
 ),
@@ -200,66 +256,44 @@ winners as (
 
 ),
 
-winners_by_account as (
+winners_by_account as materialized (
 
     select
         winners.*,
         account_scopes.account_sid,
-        account_scopes.currency,
-        recent_periods.start_date,
-        recent_periods.end_date
+        account_scopes.currency
     from winners
     inner join account_scopes
         on winners.scope = account_scopes.scope
-    left join recent_periods
-        on winners.page_period = recent_periods.page_period
 
 ),
 
 figures as (
 
     select
-        winners_by_account.page_period,
-        winners_by_account.scope,
-        winners_by_account.recipient_rank,
-        winners_by_account.recipient,
-        winners_by_account.currency,
-        monthly_recipients.country,
-        monthly_recipients.message_count,
-        monthly_recipients.delivered_count,
-        monthly_recipients.failed_count,
-        monthly_recipients.message_cost,
-        monthly_recipients.reply_count,
-        monthly_recipients.last_message_at
+        winners_by_account.*,
+        monthly_recipients.* exclude (month, account_sid, recipient, currency)
     from winners_by_account
     inner join monthly_recipients
         on
             winners_by_account.account_sid = monthly_recipients.account_sid
             and winners_by_account.recipient = monthly_recipients.recipient
-            and winners_by_account.page_period
-            in ('all', strftime(monthly_recipients.month, '%Y-%m'))
-    union all
+            and winners_by_account.page_period = strftime(monthly_recipients.month, '%Y-%m')
+    union all by name
     select
-        winners_by_account.page_period,
-        winners_by_account.scope,
-        winners_by_account.recipient_rank,
-        winners_by_account.recipient,
-        winners_by_account.currency,
-        daily_recipients.country,
-        daily_recipients.message_count,
-        daily_recipients.delivered_count,
-        daily_recipients.failed_count,
-        daily_recipients.message_cost,
-        daily_recipients.reply_count,
-        daily_recipients.last_message_at
+        winners_by_account.*,
+        pieces.* exclude (account_sid, recipient)
     from winners_by_account
-    inner join daily_recipients
+    inner join pieces
         on
-            winners_by_account.account_sid = daily_recipients.account_sid
-            and winners_by_account.recipient = daily_recipients.recipient
-            and winners_by_account.start_date <= daily_recipients.message_date
-            and winners_by_account.end_date > daily_recipients.message_date
-    where daily_recipients.message_date >= (select min(start_date) from recent_periods)
+            winners_by_account.account_sid = pieces.account_sid
+            and winners_by_account.recipient = pieces.recipient
+            and case winners_by_account.page_period
+                when 'all' then pieces.is_of_all
+                when 'last_90_days' then pieces.is_of_last_90_days
+                when 'last_30_days' then pieces.is_of_last_30_days
+                when 'last_7_days' then pieces.is_of_last_7_days
+            end
 
 )
 
