@@ -29,7 +29,7 @@ from flows.lake import Lake
 from simulator.process import running
 from simulator.world import WorldConfig
 from transforms.tables import ACCOUNTS, EXTRACTIONS, INSTANT, MESSAGES, MONEY, USAGE_RECORDS
-from transforms.windows import midnight
+from transforms.windows import first_of_month, midnight, split_months
 
 WEEKS = timedelta(days=28)  # so that a day is copied to days of its own weekday
 DAY = timedelta(days=1)
@@ -100,15 +100,21 @@ def write_history(pattern: Lake, lake: Lake, messages: int, days: int, now: date
                 "run_id": "daily-1",
                 "dataset": dataset,
                 "account_sid": account_sid,
-                "window_start": midnight(first),
-                "window_end": last_read,
+                "window_start": start,
+                "window_end": end,
                 "read_at": last_read,
                 "outcome": "ok",
                 "page_count": 1,
                 "record_count": 1,
             }
             for account_sid in accounts["account_sid"].to_pylist()
-            for dataset in ("messages", "unsent_messages", "usage_records")
+            for dataset, spans in {
+                "messages": [(midnight(first), last_read)],
+                "unsent_messages": [(midnight(first), last_read)],
+                # asked for by month, and settled by month
+                "usage_records": split_months(first_of_month(midnight(first)), last_read),
+            }.items()
+            for start, end in spans
         ]
         transaction.append(EXTRACTIONS, pa.Table.from_pylist(ledger, EXTRACTIONS.schema))
 
