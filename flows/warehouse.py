@@ -9,7 +9,7 @@ from flows.settings import Settings
 
 
 def open_published(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to the published warehouse, in UTC.
+    """A read-only connection to the published warehouse, in UTC as all cursors of it.
 
     Raises:
         WarehouseError: nothing has been published yet.
@@ -20,5 +20,6 @@ def open_published(settings: Settings) -> duckdb.DuckDBPyConnection:
             "or `twilio-warehouse rebuild` if there is a lake."
         )
     connection = duckdb.connect(str(settings.warehouse), read_only=True)
-    connection.execute("set TimeZone = 'UTC'")
+    # of its cursors too
+    connection.execute("set global TimeZone = 'UTC'")
     return connection

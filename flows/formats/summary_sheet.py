@@ -81,27 +81,29 @@ def read_facts(connection: duckdb.DuckDBPyConnection, timezone: str) -> Facts:
         "select account_sid, name, status from lake.accounts "
         "order by account_sid <> owner_account_sid, name, account_sid"
     ).fetchall()
+    # An earlier version published neither of the two.
+    marts = {
+        name
+        for (name,) in connection.execute(
+            "select table_name from information_schema.tables where table_schema = 'marts'"
+        ).fetchall()
+    }
+    # By the hour, as all messages would have to be read for it.
+    messages = "marts.hourly_messages" if "hourly_messages" in marts else "lake.messages"
     currencies = connection.execute(
         "select currency from lake.usage_records where currency is not null "
-        "union select currency from lake.messages where currency is not null"
+        f"union select currency from {messages} where currency is not null"
     ).fetchall()
+    of_scopes = (
+        connection.execute("select distinct scope, currency from marts.account_scopes").fetchall()
+        if "account_scopes" in marts
+        else []
+    )
     return Facts(
         timezone, read_from, read_until, as_of, run_id, tuple(accounts),
         currency=currencies[0][0] if len(currencies) == 1 else None,
-        currencies=_read_currencies(connection),
+        currencies=dict(of_scopes),
     )  # fmt: skip
-
-
-def _read_currencies(connection: duckdb.DuckDBPyConnection) -> dict[str, str | None]:
-    known = connection.execute(
-        "select 1 from information_schema.tables "
-        "where table_schema = 'marts' and table_name = 'account_scopes'"
-    ).fetchall()
-    if not known:  # an earlier version published it
-        return {}
-    return dict(
-        connection.execute("select distinct scope, currency from marts.account_scopes").fetchall()
-    )
 
 
 def write_summary(

@@ -7,10 +7,14 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
+from flows.cores import CORES
 from flows.errors import WarehouseError, WrongUseError
 from flows.formats.page_data import has_page
 from flows.formats.page_file import write_page
@@ -69,31 +73,43 @@ def report(
         "parquet": write_parquet,
     }
     folder = settings.reports if output is None else output
-    with open_published(settings) as connection:
-        folder.mkdir(parents=True, exist_ok=True)
-        relations = read_relations(connection, texts)
+
+    def tables(connection: duckdb.DuckDBPyConnection) -> list[Report]:
         reports = []
-        for relation in relations:
+        for relation in read_relations(connection, texts):
             paths = [folder / f"{relation.name}.{form}" for form in forms if form in write_table]
             for path in paths:
                 with _replaced(path) as new:
                     write_table[path.suffix[1:]](connection, relation, new)
             reports.append(Report(relation.name, relation.row_count, tuple(paths)))
-        if "xlsx" in forms:
-            path = folder / f"{_WORKBOOK}.xlsx"
-            with _replaced(path) as new:
-                row_count = write_workbook(connection, relations, texts, settings.timezone, new)
-            reports.append(Report(_WORKBOOK, row_count, (path,)))
-        if "html" in forms and has_page(connection):
-            path = folder / f"{_PAGE}.html"
-            with _replaced(path) as new:
-                row_count = write_page(connection, texts, settings.timezone, new)
-            reports.append(Report(_PAGE, row_count, (path,)))
-        elif forms == ["html"]:
-            raise WarehouseError(
-                "The warehouse was published by an earlier version and has nothing for the page: "
-                "run `twilio-warehouse rebuild` first."
-            )
+        return reports
+
+    def workbook(connection: duckdb.DuckDBPyConnection) -> list[Report]:
+        path = folder / f"{_WORKBOOK}.xlsx"
+        relations = read_relations(connection, texts)
+        with _replaced(path) as new:
+            row_count = write_workbook(connection, relations, texts, settings.timezone, new)
+        return [Report(_WORKBOOK, row_count, (path,))]
+
+    def page(connection: duckdb.DuckDBPyConnection) -> list[Report]:
+        if not has_page(connection):
+            return []
+        path = folder / f"{_PAGE}.html"
+        with _replaced(path) as new:
+            row_count = write_page(connection, texts, settings.timezone, new)
+        return [Report(_PAGE, row_count, (path,))]
+
+    parts = [tables] + [workbook] * ("xlsx" in forms) + [page] * ("html" in forms)
+    with open_published(settings) as connection, ThreadPoolExecutor(CORES) as pool:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Each on a connection of its own, to the same state of the warehouse.
+        done = [pool.submit(part, connection.cursor()) for part in parts]
+        reports = [report for part in done for report in part.result()]
+    if forms == ["html"] and reports[-1].name != _PAGE:
+        raise WarehouseError(
+            "The warehouse was published by an earlier version and has nothing for the page: "
+            "run `twilio-warehouse rebuild` first."
+        )
     return reports
 
 

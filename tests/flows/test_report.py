@@ -21,6 +21,7 @@ from flows.formats.tables import write_csv
 from flows.settings import SQL_FOLDER, Settings
 from flows.tasks.report import FORMATS, report
 from flows.texts import Texts
+from flows.warehouse import open_published
 from tests.flows.conftest import Warehouse
 from tests.flows.test_cli import call
 
@@ -325,3 +326,11 @@ def test_what_could_not_be_written_leaves_nothing_behind(publish: Callable[..., 
         report.fn(settings, formats=["csv"])
     assert (settings.reports / "errors.csv").read_bytes() == before
     assert [path.name for path in settings.reports.glob(".*")] == [running.name]
+
+
+def test_every_cursor_of_the_published_warehouse_is_in_utc(
+    publish: Callable[..., Settings],
+) -> None:
+    with open_published(publish()) as connection:
+        for one in (connection, connection.cursor()):
+            assert one.execute("select current_setting('TimeZone')").fetchall() == [("UTC",)]
