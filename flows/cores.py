@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 CORES = os.cpu_count() or 1
@@ -21,15 +21,8 @@ _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
 
-def begin_on_a_core(
-    call: Callable[_Given, _Result], *args: _Given.args, **kwargs: _Given.kwargs
-) -> Future[_Result]:
-    """The call, made once a core has time for it. Never begin one within another."""
-    return _pool.submit(call, *args, **kwargs)
-
-
 def on_a_core(
     call: Callable[_Given, _Result], *args: _Given.args, **kwargs: _Given.kwargs
 ) -> _Result:
     """The call's result, once a core had time for it. Never call it from within such a call."""
-    return begin_on_a_core(call, *args, **kwargs).result()
+    return _pool.submit(call, *args, **kwargs).result()

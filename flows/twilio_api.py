@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -26,18 +26,12 @@ from twilio.http import HttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from flows.cores import begin_on_a_core, on_a_core
+from flows.cores import on_a_core
 from flows.datasets import PAGE_SIZE, Dataset
 from flows.errors import TwilioError
 from flows.settings import Settings
 from transforms.messages import MESSAGE_RECORD
-from transforms.records import (
-    Page,
-    decode_page,
-    decode_records,
-    find_next_page_uri,
-    load_json,
-)
+from transforms.records import Page, decode_page, decode_records, load_json
 from transforms.windows import Window
 
 ATTEMPTS = 6
@@ -166,18 +160,8 @@ class Connection:
         self._lock = threading.Lock()
         self.request_count = 0
 
-    def pages(
-        self,
-        dataset: Dataset,
-        window: Window,
-        page_size: str = PAGE_SIZE,
-        wants_next: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Page]:
+    def pages(self, dataset: Dataset, window: Window, page_size: str = PAGE_SIZE) -> Iterator[Page]:
         """The window's pages, decoded, in Twilio's order; each is asked for when it is wanted.
-
-        Args:
-            wants_next: asked when a page has come that is yet to be decoded: whether the one after
-                it is wanted for sure. Then it is asked for meanwhile.
 
         Raises:
             TwilioError: a page could not be had; `outcome` says why.
@@ -186,28 +170,13 @@ class Connection:
         path = "Accounts.json" if dataset.name == "accounts" else (
             f"Accounts/{account_sid}/{dataset.resource}"
         )  # fmt: skip
-        uri = f"/2010-04-01/{path}"
+        uri: str | None = f"/2010-04-01/{path}"
         parameters: dict[str, str] | None = {**dataset.parameters(window), "PageSize": page_size}
-        content = self._ask(account_sid, uri, parameters)
-        while True:
-            decoding = begin_on_a_core(decode_page, content, dataset.shape)
-            guessed = find_next_page_uri(content) if wants_next() else None
-            ahead = self._try_to_ask(account_sid, guessed) if guessed else None
-            try:
-                page = decoding.result()
-            except ValueError:
-                page = self._page(account_sid, uri, parameters, dataset)
+        while uri:
+            page = self._page(account_sid, uri, parameters, dataset)
             yield page
-            if page.next_page_uri is None:
-                return
             # The next page's address holds the whole query already.
             uri, parameters = page.next_page_uri, None
-            if ahead is None or uri != guessed:
-                content = self._ask(account_sid, uri, None)
-            elif isinstance(ahead, TwilioError):
-                raise ahead
-            else:
-                content = ahead
 
     def may_read(self, dataset: Dataset, account_sid: str, now: datetime) -> bool:
         """Whether the credentials get an answer from a list at all.
@@ -253,8 +222,6 @@ class Connection:
     def _page(
         self, account_sid: str, uri: str, parameters: dict[str, str] | None, dataset: Dataset
     ) -> Page:
-        """A page, asked for until what comes is whole."""
-
         def ask() -> Page:
             content = self._ask_once(account_sid, uri, parameters)
             try:
@@ -268,12 +235,6 @@ class Connection:
     def _ask(self, account_sid: str, uri: str, parameters: dict[str, str] | None) -> bytes:
         content: bytes = self._retrying()(self._ask_once, account_sid, uri, parameters)
         return content
-
-    def _try_to_ask(self, account_sid: str, uri: str) -> bytes | TwilioError:
-        try:
-            return self._ask(account_sid, uri, None)
-        except TwilioError as error:
-            return error
 
     def _retrying(self) -> Retrying:
         return Retrying(

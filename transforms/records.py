@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,8 +26,6 @@ from transforms.dates import parse_rfc2822
 EXTRA = "extra"
 _DECODER = json.JSONDecoder()
 _OBJECTS_BEFORE = 8  # nested ones that may stand between a record's begin and its identifier
-_EDGE_BYTES = 4096
-_NEXT_PAGE_URI = re.compile(rb'"next_page_uri"\s*:\s*("(?:[^"\\]|\\.)+")')
 _RECORD_BYTES = 1 << 16  # more than a record has behind its identifier
 
 
@@ -144,22 +141,6 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
     return Page(
         pa.Table.from_arrays(columns, schema=shape.columns), table["next_page_uri"][0].as_py()
     )
-
-
-def find_next_page_uri(content: bytes) -> str | None:
-    """Where a page seems to say that the next one is, found without decoding it.
-
-    Twilio says so before the records or after them. A text in a record cannot be taken for it, as
-    quotes in it are escaped; but only the decoded page knows for sure.
-    """
-    for part in (content[:_EDGE_BYTES], content[-_EDGE_BYTES:]):
-        found = _NEXT_PAGE_URI.search(part)
-        if found:
-            try:
-                return str(orjson.loads(found[1]))
-            except orjson.JSONDecodeError:
-                return None
-    return None
 
 
 def decode_records(records: Iterable[Any], shape: RecordShape) -> pa.Table:

@@ -104,7 +104,7 @@ def extract(window: Window, run: Run, sink: Sink) -> None:
             if is_scan:
                 _scan(window, run, sink, count)
             else:
-                for page in _all_pages(run, window):
+                for page in run.connection.pages(DATASETS[window.dataset], window):
                     _take(page, window, sink, count)
                 outcome = "ok" if count.records else "empty"
                 sink.record(Extraction(window, outcome, count.pages, count.records))
@@ -177,10 +177,6 @@ def _failures_in_the_ledger(window: Window, run: Run, sink: Sink) -> Iterator[_C
         raise
 
 
-def _all_pages(run: Run, window: Window) -> Iterator[Page]:
-    return run.connection.pages(DATASETS[window.dataset], window, wants_next=lambda: True)
-
-
 def _take(page: Page, window: Window, sink: Sink, count: _Count) -> None:
     count.pages += 1
     count.records += page.records.num_rows
@@ -193,14 +189,7 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
     dataset, most = DATASETS[window.dataset], run.settings.unsent_pages
     reached, detail = run.now, None
     order = NewestFirst(dataset.ordered_by)
-
-    def wants_next() -> bool:
-        """Whether the end is still so far that the page that has just come cannot reach it."""
-        if not count.pages or count.pages + 2 > most:
-            return False
-        return reached - 3 * (run.now - reached) / count.pages > window.start
-
-    for page in run.connection.pages(dataset, window, wants_next=wants_next):
+    for page in run.connection.pages(dataset, window):
         _take(page, window, sink, count)
         order.look_at(page)
         last = last_instant(page, dataset.ordered_by)
@@ -225,7 +214,7 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
     if not order.is_kept and reached < window.end:
         # The list is not ordered as Twilio says it is: newer messages may be further down.
         sent = dataclasses.replace(window, dataset="messages", start=reached)
-        for page in _all_pages(run, sent):
+        for page in run.connection.pages(DATASETS["messages"], sent):
             _take(page, sent, sink, count)
     run.scans.advance(window.account_sid, reached, reached)
     read = dataclasses.replace(window, start=reached)

@@ -84,13 +84,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
-def read(connection: Connection, *, is_ahead: bool = False) -> int:
-    pages = connection.pages(MESSAGES_SENT, WINDOW, wants_next=lambda: is_ahead)
-    return sum(page.records.num_rows for page in pages)
-
-
-def page_of(sid: str, next_page_uri: str | None) -> tuple[int, str]:
-    return 200, json.dumps({"messages": [{"sid": sid}], "next_page_uri": next_page_uri})
+def read(connection: Connection) -> int:
+    return sum(page.records.num_rows for page in connection.pages(MESSAGES_SENT, WINDOW))
 
 
 TWILIO_503 = json.dumps({"code": 20503, "message": "Service unavailable", "status": 503})
@@ -110,14 +105,10 @@ TWILIO_401 = json.dumps({"code": 20003, "message": "Authenticate", "status": 401
         None,
     ],
 )
-@pytest.mark.parametrize("is_ahead", [False, True])
-def test_what_may_pass_is_asked_again(bad: Answer, is_ahead: bool) -> None:
+def test_what_may_pass_is_asked_again(bad: Answer) -> None:
     with answering(bad, (200, GOOD)) as (connection, asked):
-        assert read(connection, is_ahead=is_ahead) == 1
+        assert read(connection) == 1
         assert len(asked) == 2
-    with answering(page_of("SM0", "/2010-04-01/1"), bad, (200, GOOD)) as (connection, asked):
-        assert read(connection, is_ahead=is_ahead) == 2
-        assert asked[1:] == ["/2010-04-01/1"] * 2
 
 
 def test_retry_after_is_honoured(pauses: list[float]) -> None:
@@ -171,35 +162,6 @@ def test_the_next_page_is_where_twilio_says() -> None:
     with answering((200, first), (200, GOOD)) as (connection, asked):
         assert read(connection) == 2
     assert asked[1] == "/2010-04-01/next?Page=1"
-
-
-def test_pages_are_asked_for_ahead_only_if_they_are_wanted_and_each_once() -> None:
-    answers = [page_of(f"SM{i}", f"/2010-04-01/{i}") for i in range(4)]
-    with answering(*answers, (200, GOOD)) as (connection, asked):
-        assert read(connection, is_ahead=True) == 5
-        assert [path[-1] for path in asked[1:]] == ["0", "1", "2", "3"]
-    for is_ahead, count in ((False, 1), (True, 2)):
-        with answering(*answers) as (connection, asked):
-            pages = connection.pages(MESSAGES_SENT, WINDOW, wants_next=lambda ahead=is_ahead: ahead)
-            assert next(pages).records["sid"].to_pylist() == ["SM0"]
-            assert len(asked) == count
-
-
-def test_what_came_is_given_before_the_failure_of_what_was_asked_for_ahead() -> None:
-    with answering(page_of("SM0", "/2010-04-01/1"), (404, "{}")) as (connection, asked):
-        pages = connection.pages(MESSAGES_SENT, WINDOW, wants_next=lambda: True)
-        assert next(pages).records["sid"].to_pylist() == ["SM0"]
-        with pytest.raises(TwilioError):
-            next(pages)
-        assert len(asked) == 2
-
-
-def test_only_the_decoded_page_says_where_the_next_is() -> None:
-    wrong = json.dumps({"messages": [{"sid": "SM0", "x": {"next_page_uri": "/2010-04-01/wrong"}}],
-                        "next_page_uri": "/2010-04-01/right"})  # fmt: skip
-    with answering((200, wrong), (200, GOOD), (200, GOOD)) as (connection, asked):
-        assert read(connection, is_ahead=True) == 2
-        assert [path.rpartition("/")[2] for path in asked[1:]] == ["wrong", "right"]
 
 
 def test_the_scan_for_unsent_messages_has_no_filter() -> None:

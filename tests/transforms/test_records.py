@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from transforms.dates import parse_rfc2822
 from transforms.messages import MESSAGE_RECORD
 from transforms.records import (
     decode_page,
-    find_next_page_uri,
     parse_decimal,
     parse_integer,
 )
@@ -141,24 +137,3 @@ def test_unknown_fields_are_found_among_other_records_and_nested_objects() -> No
     assert extras[3] == '{"tags":{"deep":{"at":"2026-01-01T00:00:00Z","ref":"SM7"}}}'
     assert extras[7] == '{"tags":[1,{"a":null}]}'
     assert [place for place, extra in enumerate(extras) if extra] == [3, 7]
-
-
-@given(
-    body=st.text(max_size=40)
-    | st.sampled_from(['"next_page_uri":"/evil"', '\\"next_page_uri": "']),
-    uri=st.none() | st.text(min_size=1, max_size=40),
-    is_first=st.booleans(),
-    separators=st.sampled_from([(",", ":"), (", ", ": ")]),
-)
-def test_the_next_page_is_found_without_decoding(
-    body: str, uri: str | None, is_first: bool, separators: tuple[str, str]
-) -> None:
-    records = {"messages": [{"sid": "SM1", "body": body}]}
-    page = {"next_page_uri": uri, **records} if is_first else {**records, "next_page_uri": uri}
-    content = json.dumps(page, separators=separators).encode()
-    assert find_next_page_uri(content) == uri
-
-
-def test_what_is_no_text_is_no_next_page() -> None:
-    for content in (b"", b"{", b'{"next_page_uri": "\\x"}', b'{"next_page_uri": 1}'):
-        assert find_next_page_uri(content) is None
