@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +65,37 @@ class _Index:
         return list({number for hour in hours for number in self._by_hour.get(hour, ())})
 
 
+class _Contents:
+    """The messages as they are rendered, by their numbers, in a file that nobody else sees: in
+    memory they would be half of a world. What another view has rendered is taken over."""
+
+    def __init__(self, count: int, other: _Contents | None) -> None:
+        # Ends with the last view that reads it.
+        self._file: IO[bytes] = other._file if other else tempfile.TemporaryFile()  # noqa: SIM115
+        self._starts: Keys = other._starts.copy() if other else np.zeros(count, np.int64)
+        self._ends: Keys = other._ends.copy() if other else np.zeros(count, np.int64)
+        self._size: int = other._size if other else 0
+        self._map: mmap.mmap | bytes = b""
+
+    def put(self, number: int, content: bytes) -> None:
+        """Keep how a message looks now; until `close` is called."""
+        self._file.write(content)
+        self._starts[number] = self._size
+        self._size += len(content)
+        self._ends[number] = self._size
+
+    def close(self) -> None:
+        """Let it be read from now on."""
+        self._file.flush()
+        if self._size:
+            self._map = mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ)
+
+    def of(self, numbers: Keys) -> list[bytes]:
+        """How some messages look."""
+        starts, ends = self._starts[numbers].tolist(), self._ends[numbers].tolist()
+        return [self._map[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
 class Listing:
     """One account's messages, newest first.
 
@@ -69,7 +103,7 @@ class Listing:
     SID comes first.
     """
 
-    def __init__(self, keys: Keys, index: _Index, world: World, contents: list[bytes]) -> None:
+    def __init__(self, keys: Keys, index: _Index, world: World, contents: _Contents) -> None:
         self._keys, self._index, self._world, self._contents = keys, index, world, contents
 
     def __len__(self) -> int:
@@ -95,7 +129,7 @@ class Listing:
             keys = self._keys[positions.start : positions.stop]
         else:
             keys = self._keys[np.array(positions, np.int64)]
-        return [self._contents[number] for number in self._index.numbers(keys).tolist()]
+        return self._contents.of(self._index.numbers(keys))
 
 
 class View:
@@ -106,8 +140,8 @@ class View:
         self.now = now
         self._numbers = {account.sid: i for i, account in enumerate(world.accounts)}
         self._index: _Index = other._index if other else _Index(world)
-        self._contents: list[bytes] = (
-            list(other._contents) if other else [b""] * len(world.messages)
+        self._contents: _Contents = _Contents(
+            len(world.messages), other._contents if other else None
         )
         changed: Sequence[int] = (
             self._index.changed_between(other.now, now) if other else range(len(world.messages))
@@ -118,11 +152,12 @@ class View:
             message = world.messages[number]
             if not message.is_listed(now):
                 continue
-            self._contents[number] = wire.render(wire.message_record(world, message, now))
+            self._contents.put(number, wire.render(wire.message_record(world, message, now)))
             key = self._index.key(number, self.time_of(message))
             listed[message.account].append(key)
             if message.sent is not None and message.sent <= now:
                 sent[message.account].append(key)
+        self._contents.close()
         is_changed = np.zeros(len(world.messages), bool)
         is_changed[[self._index.ranks[number] for number in changed]] = True
         self._all: list[Keys] = _merged(other._all if other else [], is_changed, listed)
