@@ -8,6 +8,7 @@ by partition, into the lake.
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import shutil
 import threading
@@ -16,6 +17,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -226,8 +228,7 @@ def normalize(run: Run, intake: Intake) -> None:
             transaction.append(REJECTS, _new_rejects(run, rejects))
         transaction.append(EXTRACTIONS, run.ledger([*run.take_unwritten(), *outcomes]))
     intake.close()
-    # What Arrow keeps for later would be missing to the models.
-    pa.default_memory_pool().release_unused()
+    _give_back_memory()
 
 
 @task(name="readmit rejects")
@@ -377,6 +378,13 @@ def _new_rejects(run: Run, rejects: pa.Table) -> pa.Table:
         fresh.append((reason, record) not in known)
         known.add((reason, record))
     return rejects.filter(pa.array(fresh, pa.bool_()))
+
+
+def _give_back_memory() -> None:
+    """Return to the system what Arrow and glibc keep for later: the models would miss it."""
+    pa.default_memory_pool().release_unused()
+    with suppress(AttributeError):  # a system with another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _naive(instant: datetime) -> np.datetime64:
