@@ -48,6 +48,7 @@ class Simulator:
 
     def __post_init__(self) -> None:
         self.view = View(self.world, int(self.world.config.until.timestamp()))
+        self.clock = asyncio.Lock()  # one move after the other
         self.connections = spoiling.Connections()
         self.requests: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()  # whole and with status 200
@@ -85,7 +86,8 @@ class Simulator:
         now = datetime.fromisoformat((await request.json())["now"])
         if now.tzinfo is None:
             now = now.replace(tzinfo=UTC)
-        self.view = await asyncio.to_thread(View, self.world, int(now.timestamp()), self.view)
+        async with self.clock:
+            self.view = await asyncio.to_thread(View, self.world, int(now.timestamp()), self.view)
         return JSONResponse({"now": now.isoformat()})
 
     async def _set_faults(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -74,7 +75,8 @@ class _Contents:
         self._file: IO[bytes] = other._file if other else tempfile.TemporaryFile()  # noqa: SIM115
         self._starts: Keys = other._starts.copy() if other else np.zeros(count, np.int64)
         self._ends: Keys = other._ends.copy() if other else np.zeros(count, np.int64)
-        self._size: int = other._size if other else 0
+        # Behind all that any view has put there: several may begin from the same one.
+        self._size = self._file.seek(0, os.SEEK_END)
         self._map: mmap.mmap | bytes = b""
 
     def put(self, number: int, content: bytes) -> None:

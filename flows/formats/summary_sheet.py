@@ -81,7 +81,7 @@ def read_facts(connection: duckdb.DuckDBPyConnection, timezone: str) -> Facts:
         "select account_sid, name, status from lake.accounts "
         "order by account_sid <> owner_account_sid, name, account_sid"
     ).fetchall()
-    # An earlier version published neither of the two.
+    # An earlier version may have published less.
     marts = {
         name
         for (name,) in connection.execute(

@@ -383,7 +383,7 @@ def _new_rejects(run: Run, rejects: pa.Table) -> pa.Table:
 def _give_back_memory() -> None:
     """Return to the system what Arrow and glibc keep for later: the models would miss it."""
     pa.default_memory_pool().release_unused()
-    with suppress(AttributeError):  # a system with another C library
+    with suppress(AttributeError, OSError, TypeError):  # a system with another C library
         ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -92,25 +92,23 @@ def report(
         return [Report(_WORKBOOK, row_count, (path,))]
 
     def page(connection: duckdb.DuckDBPyConnection) -> list[Report]:
-        if not has_page(connection):
-            return []
         path = folder / f"{_PAGE}.html"
         with _replaced(path) as new:
             row_count = write_page(connection, texts, settings.timezone, new)
         return [Report(_PAGE, row_count, (path,))]
 
-    parts = [tables] + [workbook] * ("xlsx" in forms) + [page] * ("html" in forms)
     with open_published(settings) as connection, ThreadPoolExecutor(CORES) as pool:
+        shows_page = "html" in forms and has_page(connection)
+        if forms == ["html"] and not shows_page:
+            raise WarehouseError(
+                "The warehouse was published by an earlier version and has nothing for the page: "
+                "run `twilio-warehouse rebuild` first."
+            )
         folder.mkdir(parents=True, exist_ok=True)
+        parts = [tables] + [workbook] * ("xlsx" in forms) + [page] * shows_page
         # Each on a connection of its own, to the same state of the warehouse.
         done = [pool.submit(part, connection.cursor()) for part in parts]
-        reports = [report for part in done for report in part.result()]
-    if forms == ["html"] and reports[-1].name != _PAGE:
-        raise WarehouseError(
-            "The warehouse was published by an earlier version and has nothing for the page: "
-            "run `twilio-warehouse rebuild` first."
-        )
-    return reports
+        return [report for part in done for report in part.result()]
 
 
 def _known(what: str, value: str, choices: Sequence[str]) -> str:

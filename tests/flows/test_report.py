@@ -328,6 +328,18 @@ def test_what_could_not_be_written_leaves_nothing_behind(publish: Callable[..., 
     assert [path.name for path in settings.reports.glob(".*")] == [running.name]
 
 
+def test_without_anything_to_show_it_says_so(publish: Callable[..., Settings]) -> None:
+    """Not even an empty page, and not by an error of its own."""
+    settings = publish()
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        connection.execute("drop schema reports cascade; create schema reports")
+        connection.execute("create table reports.index as select 1 as number")
+        connection.execute("drop table if exists marts.page_run")
+    with pytest.raises(WarehouseError, match="rebuild"):
+        report.fn(settings, formats=["html"])
+    assert not list(settings.reports.glob("*"))
+
+
 def test_every_cursor_of_the_published_warehouse_is_in_utc(
     publish: Callable[..., Settings],
 ) -> None:

@@ -128,7 +128,9 @@ def test_texts_are_split_into_segments_as_networks_do(text: str, count: int) -> 
 @pytest.mark.parametrize("step", [timedelta(hours=9), -timedelta(hours=9), timedelta(days=2)])
 def test_a_moved_clock_shows_what_a_fresh_look_shows(world: World, step: timedelta) -> None:
     later = NOW + int(step.total_seconds())
-    moved, fresh = View(world, later, View(world, NOW)), View(world, later)
+    start = View(world, NOW)
+    View(world, NOW + 60, start)  # another one from there disturbs nothing
+    moved, fresh = View(world, later, start), View(world, later)
     for account in world.accounts:
         for only_sent in (True, False):
             one, other = (
