@@ -11,6 +11,7 @@ import yaml
 
 from flows.settings import SQL_FOLDER
 from tests.sql.conftest import Build
+from tests.sql.lake_rows import message
 
 pytestmark = pytest.mark.xdist_group("sql-models")
 
@@ -188,3 +189,13 @@ def test_variables_stand_in_sql_only() -> None:
     for folder in ("models", "macros", "tests"):
         for path in SQL_FOLDER.glob(f"{folder}/**/*.*"):
             assert "var(" not in filling.sub("", path.read_text()), path
+
+
+def test_a_message_that_is_there_twice_fails_the_build(new_build: Callable[[], Build]) -> None:
+    build = new_build()
+    messages = [message(n, f"2026-11-0{day} 10:00", "delivered") for n, day in
+                ((1, 8), (2, 8), (1, 9), (3, 9))]  # fmt: skip
+    build.show({"messages": messages})
+    with pytest.raises(AssertionError, match="assert_each_message_is_there_once"):
+        build.dbt("--exclude-resource-type", "unit_test")
+    build.update({"messages": messages[:2]})
