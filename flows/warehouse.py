@@ -20,6 +20,5 @@ def open_published(settings: Settings) -> duckdb.DuckDBPyConnection:
             "or `twilio-warehouse rebuild` if there is a lake."
         )
     connection = duckdb.connect(str(settings.warehouse), read_only=True)
-    # of its cursors too
     connection.execute("set global TimeZone = 'UTC'")
     return connection

@@ -29,6 +29,7 @@ from simulator.observed import Read
 from simulator.process import Server, running
 from simulator.truth import expected_reports
 from simulator.world import World, WorldConfig
+from tests.flows.sink import Sink, a_sink
 from transforms.tables import EXTRACTIONS
 
 # The clocks of Madrid change on 25 October 2026, within the 35 days before.
@@ -188,3 +189,10 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory, account: Server) -> Ware
     built = Warehouse(tmp_path_factory.mktemp("warehouse"), account)
     built.run("daily", now=NOW)
     return built
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """A place alerts are sent to, that keeps them."""
+    with a_sink() as sink:
+        yield sink

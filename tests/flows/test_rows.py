@@ -12,6 +12,7 @@ import pytest
 import xlsxwriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from flows.formats.report_sheet import write_text
@@ -27,12 +28,16 @@ NUMBERS = st.one_of(
 TEXTS = st.one_of(st.none(), st.text(max_size=8), st.sampled_from(["<r>a</r>", " x ", "&<>\x01"]))
 
 
-def written(path: Path, fill: Callable[[xlsxwriter.Workbook, Worksheet], None]) -> bytes:
-    """The XML of a sheet that has a heading and what is filled in."""
+def written(path: Path, fill: Callable[[Worksheet, Format, Format], None]) -> bytes:
+    """The XML of a sheet that has a heading and what is filled in with two formats."""
     workbook = xlsxwriter.Workbook(str(path), {"constant_memory": True})
     sheet = workbook.add_worksheet()
     sheet.write_string(0, 0, "heading")
-    fill(workbook, sheet)
+    style = workbook.add_format({"num_format": "#,##0.00", "valign": "top"})
+    bold = workbook.add_format({"bold": True})
+    # Numbered by who asks first, which is no matter here.
+    style._get_xf_index(), bold._get_xf_index()
+    fill(sheet, style, bold)
     sheet.autofilter(0, 0, 3, 2)
     workbook.close()
     with zipfile.ZipFile(path) as file:
@@ -51,10 +56,7 @@ def test_rows_are_what_the_library_makes_of_their_cells(
 ) -> None:
     high = {index: 30.0 for index in range(0, len(rows), 3)}
 
-    def cell_by_cell(workbook: xlsxwriter.Workbook, sheet: Worksheet) -> None:
-        style = workbook.add_format({"num_format": "#,##0.00", "valign": "top"})
-        bold = workbook.add_format({"bold": True})
-        style._get_xf_index(), bold._get_xf_index()
+    def cell_by_cell(sheet: Worksheet, style: Format, bold: Format) -> None:
         for number, (key, amount, text, flag) in enumerate(rows, 1):
             if number - 1 in high:
                 sheet.set_row(number, high[number - 1])
@@ -70,10 +72,7 @@ def test_rows_are_what_the_library_makes_of_their_cells(
         # It counts only the columns that have a cell.
         sheet._check_dimensions(len(rows), 3)
 
-    def by_columns(workbook: xlsxwriter.Workbook, sheet: Worksheet) -> None:
-        style = workbook.add_format({"num_format": "#,##0.00", "valign": "top"})
-        bold = workbook.add_format({"bold": True})
-        style._get_xf_index(), bold._get_xf_index()
+    def by_columns(sheet: Worksheet, style: Format, bold: Format) -> None:
         made = Rows(sheet, 1, 4)
         number = made.number(style)
         texts = Cells(lambda text: made.cell(write_text, text, bold))
