@@ -13,6 +13,8 @@ import phonenumbers
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.distinct import map_distinct
+
 PhoneNumbers = Literal["plain", "masked", "hashed"]
 
 _NUMBER = r"^\+[1-9]\d{6,14}$"
@@ -66,11 +68,10 @@ def _map_distinct(
     values: pa.ChunkedArray, function: Callable[[str], str | None]
 ) -> pa.ChunkedArray:
     """The function of each value, called once for each distinct one."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    encoded = values.dictionary_encode()
-    mapped = pa.array([function(value) for value in encoded.dictionary.to_pylist()], pa.string())
-    return pa.chunked_array([mapped.take(encoded.indices)])
+    return map_distinct(
+        values,
+        lambda distinct: pa.array([function(text) for text in distinct.to_pylist()], pa.string()),
+    )
 
 
 @lru_cache(maxsize=10_000)

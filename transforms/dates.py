@@ -10,8 +10,11 @@ _INSTANT = pa.timestamp("us", tz="UTC")
 # As Twilio writes every date (twilio.com/docs/messaging/api/message-resource); 0 is any digit.
 _TEMPLATE = np.frombuffer(b"Fri, 00 May 0000 00:00:00 +0000", dtype=np.uint8)
 _LENGTH = len(_TEMPLATE)
-_DIGITS = np.array([5, 6, 12, 13, 14, 15, 17, 18, 20, 21, 23, 24])
-_FIXED = np.array([3, 4, 7, 11, 16, 19, 22, 25, 26, 27, 28, 29, 30])
+_DAY_LENGTH = 16  # of these, the characters of the day; two numbers of eight bytes
+_DAY_DIGITS = np.array([5, 6, 12, 13, 14, 15])
+_DAY_FIXED = np.array([3, 4, 7, 11])
+_TIME_DIGITS = np.array([17, 18, 20, 21, 23, 24])
+_TIME_FIXED = np.array([16, 19, 22, 25, 26, 27, 28, 29, 30])
 _WEEKDAYS = "Mon Tue Wed Thu Fri Sat Sun"
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 # strptime itself would take more: no year of four digits, a second 60, an offset of 30 hours.
@@ -42,7 +45,7 @@ def _read_twilios_form(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     """Seconds since 1970, and where the text has Twilio's form and names an instant."""
     seconds = np.zeros(len(texts), dtype=np.int64)
     is_read = np.asarray(pc.fill_null(pc.equal(pc.binary_length(texts), _LENGTH), False))
-    regular = texts.filter(pa.array(is_read))
+    regular = texts if is_read.all() else texts.filter(pa.array(is_read))
     if not len(regular):
         return seconds, is_read
     offsets = np.frombuffer(regular.buffers()[1], dtype=np.int32)[regular.offset :]
@@ -50,21 +53,39 @@ def _read_twilios_form(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     content = np.frombuffer(regular.buffers()[2], dtype=np.uint8)
     rows = content[start : start + len(regular) * _LENGTH].reshape(-1, _LENGTH)
 
-    digits = rows[:, _DIGITS] - np.uint8(ord("0"))
-    is_good = (digits <= 9).all(axis=1) & (rows[:, _FIXED] == _TEMPLATE[_FIXED]).all(axis=1)
-    number = digits.astype(np.int64)
-    day, hour, minute, second = (number[:, i] * 10 + number[:, i + 1] for i in (0, 6, 8, 10))
-    year = number[:, 2] * 1000 + number[:, 3] * 100 + number[:, 4] * 10 + number[:, 5]
+    digits, is_good = _digits(rows, _TIME_DIGITS, _TIME_FIXED)
+    hour, minute, second = (digits[:, i] * 10 + digits[:, i + 1] for i in (0, 2, 4))
+    is_good &= (hour < 24) & (minute < 60) & (second < 60)
+    # Lists are in order of time: the day is read once for all rows in a row that have the same.
+    days = np.ascontiguousarray(rows[:, :_DAY_LENGTH]).view(np.int64)
+    is_first = np.ones(len(rows), dtype=bool)
+    np.any(days[1:] != days[:-1], axis=1, out=is_first[1:])
+    day, is_day = _read_days(rows[is_first, :_DAY_LENGTH])
+    number = np.cumsum(is_first) - 1
+    seconds[is_read] = day[number] * 86_400 + hour * 3600 + minute * 60 + second
+    is_read[is_read] = is_good & is_day[number]
+    return seconds, is_read
+
+
+def _read_days(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Days since 1970 of texts like `Fri, 24 May 2019`, and where these name a day."""
+    digits, is_good = _digits(rows, _DAY_DIGITS, _DAY_FIXED)
+    day = digits[:, 0] * 10 + digits[:, 1]
+    year = digits[:, 2:] @ np.array([1000, 100, 10, 1])
     _, is_weekday = _named(rows[:, 0:3], _WEEKDAYS)
     month, is_month = _named(rows[:, 8:11], _MONTHS)
     months = ((year - 1970) * 12 + month).astype("datetime64[M]")
     dates = months.astype("datetime64[D]") + (day - 1)
-    is_good &= is_weekday & is_month & (hour < 24) & (minute < 60) & (second < 60) & (day > 0)
+    is_good &= is_weekday & is_month & (day > 0)
     is_good &= dates.astype("datetime64[M]") == months  # 30 Feb is no day
-    at = dates.astype(np.int64) * 86_400 + hour * 3600 + minute * 60 + second
-    seconds[is_read] = at
-    is_read[is_read] = is_good
-    return seconds, is_read
+    return dates.astype(np.int64), is_good
+
+
+def _digits(rows: np.ndarray, at: np.ndarray, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The digits in some places, and where all are digits and all other places as they must be."""
+    digits = rows[:, at] - np.uint8(ord("0"))
+    is_good = (digits <= 9).all(axis=1) & (rows[:, fixed] == _TEMPLATE[fixed]).all(axis=1)
+    return digits.astype(np.int64), is_good
 
 
 def _named(letters: np.ndarray, names: str) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from transforms.dates import parse_rfc2822
+from transforms.distinct import map_distinct
 
 EXTRA = "extra"
 _DECODER = json.JSONDecoder()
@@ -120,7 +121,10 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
     """
     content = _as_utf8(content)
     parse = pa.json.ParseOptions(
-        explicit_schema=shape.wire, newlines_in_values=True, unexpected_field_behavior="infer"
+        explicit_schema=shape.wire,
+        # Only then does Arrow have to read it once more before, to find its end.
+        newlines_in_values=b"\n" in content or b"\r" in content,
+        unexpected_field_behavior="infer",
     )
     read = pa.json.ReadOptions(use_threads=False, block_size=max(len(content) + 1, 1 << 12))
     try:
@@ -135,7 +139,8 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
         return _decode_page_by_record(content, shape)
     names = [field.name for field in structs.type]
     values = dict(zip(names, structs.flatten(), strict=True))
-    columns = [values[name].cast(pa.string()) for name in shape.kept]
+    columns = [values[name] for name in shape.text]
+    columns += [values[name].cast(pa.string()) for name in shape.integers]
     unknown = [values[name] for name in set(names) - {*shape.kept, *shape.ignored}]
     columns.append(_extra_column(content, unknown, values[shape.kept[0]], shape))
     return Page(
@@ -202,18 +207,27 @@ def load_json(content: bytes) -> Any:
 def parse_decimal(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     """Text to exact decimals of up to 6 places; null where it is empty or is no such number."""
     digits = kind.precision - kind.scale
-    fits = pc.match_substring_regex(values, rf"^[+-]?\d{{1,{digits}}}(\.\d{{1,{kind.scale}}}0*)?$")
-    # Zeros past the scale lose nothing, but the cast would refuse them.
-    plain = pc.replace_substring_regex(
-        pc.if_else(fits, values, None), rf"(\.\d{{{kind.scale}}})0+$", r"\1"
-    )
-    return plain.cast(kind)
+    form = rf"^[+-]?\d{{1,{digits}}}(\.\d{{1,{kind.scale}}}0*)?$"
+
+    def parse(texts: pa.Array) -> pa.Array:
+        fits = pc.match_substring_regex(texts, form)
+        # Zeros past the scale lose nothing, but the cast would refuse them.
+        plain = pc.replace_substring_regex(
+            pc.if_else(fits, texts, None), rf"(\.\d{{{kind.scale}}})0+$", r"\1"
+        )
+        return plain.cast(kind)
+
+    return map_distinct(values, parse)
 
 
 def parse_integer(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Text to 32-bit integers; null where it is empty or is no whole number."""
-    fits = pc.match_substring_regex(values, r"^\d{1,9}$")
-    return pc.if_else(fits, values, None).cast(pa.int32())
+
+    def parse(texts: pa.Array) -> pa.Array:
+        fits = pc.match_substring_regex(texts, r"^\d{1,9}$")
+        return pc.if_else(fits, texts, None).cast(pa.int32())
+
+    return map_distinct(values, parse)
 
 
 def unparsed(raw: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pd.Series:
