@@ -1,12 +1,15 @@
 """How far the unfiltered scan of each account has come: what it has read is not asked for again.
 
 The scan goes from the newest message back, one page after the other. Windows of the same account
-are read side by side with it, oldest first; one that the scan is about to reach waits for it.
+are read side by side with it, oldest first; one that the scan is about to reach waits for it, and
+reads what it left.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,17 +56,29 @@ class Scans:
     def covers(self, window: Window) -> bool:
         """Whether the account's scan has read all messages of the window.
 
-        Waits for the scan where it is likely to get there.
+        Waits for the scan where it is likely to get to the window's start.
         """
+        return self._left_of(window, lambda expected: expected <= window.start) is None
+
+    def left_of(self, window: Window) -> Window | None:
+        """What of the window the account's scan has not read; None: nothing.
+
+        Waits for the scan where it is likely to get into the window.
+        """
+        return self._left_of(window, lambda expected: expected < window.end)
+
+    def _left_of(self, window: Window, is_near: Callable[[datetime], bool]) -> Window | None:
         with self._changed:
             scan = self._scans.get(window.account_sid)
             if scan is None or window.end > scan.end:
-                return False
-            self._changed.wait_for(lambda: _is_decided(scan, window))
-            return scan.reached <= window.start
-
-
-def _is_decided(scan: _Scan, window: Window) -> bool:
-    if scan.is_over or scan.reached <= window.start:
-        return True
-    return scan.expected is not None and scan.expected > window.start
+                return window
+            self._changed.wait_for(
+                lambda: (
+                    scan.is_over
+                    or scan.reached <= window.start
+                    or (scan.expected is not None and not is_near(scan.expected))
+                )
+            )
+            if scan.reached <= window.start:
+                return None
+            return dataclasses.replace(window, end=min(window.end, scan.reached))

@@ -92,14 +92,22 @@ class NewestFirst:
     def look_at(self, page: Page) -> None:
         """The next page. Records that the page before had too may stand anywhere."""
         records = page.records
-        is_new = pc.invert(pc.is_in(records["sid"], value_set=self._sids))
-        self._sids = records["sid"].combine_chunks()
         texts = pc.coalesce(*(blank_as_null(records[name]) for name in self._fields))
-        instants = parse_rfc2822(texts).filter(is_new).drop_null().cast(pa.int64()).to_numpy()
-        if len(instants):
-            before = [] if self._last is None else [self._last]
-            self.is_kept &= bool((np.diff(np.concatenate([before, instants])) <= 0).all())
-            self._last = int(instants[-1])
+        instants = parse_rfc2822(texts)
+        if not self._follow(instants):
+            is_new = pc.invert(pc.is_in(records["sid"], value_set=self._sids))
+            instants = instants.filter(is_new)
+            self.is_kept &= self._follow(instants)
+        self._sids = records["sid"].combine_chunks()
+        known = instants.drop_null()
+        if len(known):
+            self._last = known[-1].value
+
+    def _follow(self, instants: pa.ChunkedArray) -> bool:
+        """Whether none is later than one before it."""
+        before = [] if self._last is None else [self._last]
+        known = instants.drop_null().cast(pa.int64()).to_numpy()
+        return bool((np.diff(np.concatenate([before, known])) <= 0).all())
 
 
 @dataclass(frozen=True)

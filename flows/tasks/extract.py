@@ -98,8 +98,11 @@ def extract(window: Window, run: Run, sink: Sink) -> None:
     """
     is_scan = bool(DATASETS[window.dataset].ordered_by)
     try:
-        if window.dataset == "messages" and run.scans.covers(window):
-            return
+        if window.dataset == "messages":
+            left = run.scans.left_of(window)
+            if left is None:
+                return
+            window = left
         with _failures_in_the_ledger(window, run, sink) as count:
             if is_scan:
                 _scan(window, run, sink, count)

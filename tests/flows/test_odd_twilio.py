@@ -202,14 +202,14 @@ def test_a_task_that_dies_without_a_word_is_in_the_ledger(
 ) -> None:
     messages = [message(i, NOW - timedelta(hours=i)) for i in range(1, 60)]
 
-    def dies(self: Scans, window: Any) -> bool:
+    def dies(self: Scans, window: Any) -> Any:
         if window.start.day == 8:
             raise RuntimeError("a defect")
-        return False
+        return window
 
     with odd_twilio(tmp_path, listing(messages), WAREHOUSE_UNSENT_PAGES="0") as odd:
         with monkeypatch.context() as patched:
-            patched.setattr(Scans, "covers", dies)
+            patched.setattr(Scans, "left_of", dies)
             first = run(odd)
         failed = [one for one in first.extractions if one.outcome == "failed"]
         assert [one.window.start.day for one in failed] == [8]

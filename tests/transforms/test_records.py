@@ -11,6 +11,7 @@ import pytest
 from transforms.dates import parse_rfc2822
 from transforms.messages import MESSAGE_RECORD
 from transforms.records import (
+    NewestFirst,
     decode_page,
     parse_decimal,
     parse_integer,
@@ -137,3 +138,39 @@ def test_unknown_fields_are_found_among_other_records_and_nested_objects() -> No
     assert extras[3] == '{"tags":{"deep":{"at":"2026-01-01T00:00:00Z","ref":"SM7"}}}'
     assert extras[7] == '{"tags":[1,{"a":null}]}'
     assert [place for place, extra in enumerate(extras) if extra] == [3, 7]
+
+
+def seconds(*listed: tuple[str, int | None]) -> dict[str, object]:
+    """A page of messages, each sent in a second of a minute; none: created in it, never sent."""
+    return {
+        "messages": [
+            {
+                "sid": sid,
+                "date_sent": None if second is None else f"Fri, 24 May 2019 17:44:{second} +0000",
+                "date_created": "Fri, 24 May 2019 17:44:30 +0000",
+            }
+            for sid, second in listed
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("pages", "is_kept"),
+    [
+        ([[("a", 59), ("b", 40), ("c", 40)], [("d", 40), ("e", None), ("f", 20)]], True),
+        # New messages came in between: the list has moved on, and shows these two again.
+        ([[("a", 59), ("b", 45), ("c", 40)], [("b", 45), ("c", 40), ("d", 12)]], True),
+        ([[("a", 59), ("b", 40)], [("c", 41)]], False),
+        ([[("a", 59), ("b", 40)], [("a", 59), ("c", 41)]], False),
+        ([[("a", 20), ("b", 21)], [("c", 10)]], False),
+        ([[("a", 20), ("b", None)]], False),
+        ([[("a", 20)], [], [("b", 21)]], False),
+    ],
+)
+def test_a_list_is_newest_first_across_its_pages(
+    pages: list[list[tuple[str, int | None]]], is_kept: bool
+) -> None:
+    order = NewestFirst(("date_sent", "date_created"))
+    for listed in pages:
+        order.look_at(decode_page(orjson.dumps(seconds(*listed)), MESSAGE_RECORD))
+    assert order.is_kept == is_kept
