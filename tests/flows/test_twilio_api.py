@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tenacity
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from flows import twilio_api
 from flows.datasets import MESSAGES_SENT, MESSAGES_UNSENT
-from flows.errors import TwilioError
+from flows.errors import TwilioError, WrongUseError
 from flows.settings import Settings
 from flows.twilio_api import ConcurrencyLimit, Connection
 from transforms.windows import Window
@@ -26,6 +33,24 @@ WINDOW = Window(
 )
 GOOD = json.dumps({"messages": [{"sid": "SM1"}], "next_page_uri": None})
 Answer = tuple[int, str] | tuple[int, str, dict[str, str]] | None
+
+
+@contextmanager
+def serving(
+    handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """A server for a while; its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager
@@ -60,20 +85,13 @@ def answering(*answers: Answer) -> Iterator[tuple[Connection, list[str]]]:
 
         def log_message(self, *args: Any) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as port:
         settings = Settings(
             account_sid=SID,
             auth_token="the-secret-token",
-            api_base_url=f"http://127.0.0.1:{server.server_port}",
+            api_base_url=f"http://127.0.0.1:{port}",
         )
         yield Connection(settings), asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -201,3 +219,120 @@ def test_a_429_halves_the_limit_and_good_answers_raise_it_slowly() -> None:
     for _ in range(100):
         limit.raise_a_little()
     assert limit.allowed == 8
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str | None]]]:
+    """A proxy that the environment names, and what it was asked for, by whom."""
+    asked: list[tuple[str, str | None]] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers.get("Proxy-Authorization")))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(GOOD.encode())
+
+        def log_message(self, *args: Any) -> None: ...
+
+    with serving(Proxy) as port:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://me:secret@127.0.0.1:{port}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        yield asked
+
+
+def test_the_proxy_of_the_environment_is_used(proxied: list[tuple[str, str | None]]) -> None:
+    elsewhere = Settings(
+        account_sid=SID, auth_token="the-secret-token", api_base_url="http://twilio.invalid"
+    )
+    assert read(Connection(elsewhere)) == 1
+    ((address, credentials),) = proxied
+    assert address.startswith(f"http://twilio.invalid/2010-04-01/Accounts/{SID}/Messages.json?")
+    assert credentials == "Basic " + b64encode(b"me:secret").decode()
+
+
+def test_a_server_that_is_exempt_is_asked_without_the_proxy(
+    proxied: list[tuple[str, str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with answering((200, GOOD)) as (connection, asked):
+        assert read(connection) == 1
+    assert (len(asked), proxied) == (1, [])
+
+
+def test_a_proxy_of_another_kind_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "socks5://me:secret@127.0.0.1:1080")
+    with pytest.raises(WrongUseError, match="neither http:// nor https://") as refused:
+        Connection(Settings(account_sid=SID, auth_token="t", api_base_url="http://twilio.invalid"))
+    assert "secret" not in str(refused.value)
+
+
+def test_certificates_are_checked_with_those_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path)
+
+    class Twilio(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(GOOD.encode())
+
+        def log_message(self, *args: Any) -> None: ...
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(Twilio, context) as port:
+        settings = Settings(
+            account_sid=SID, auth_token="t", api_base_url=f"https://127.0.0.1:{port}"
+        )
+        with pytest.raises(TwilioError, match=r"gave no answer \(SSLError\)"):
+            read(Connection(settings, attempts=1))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert read(Connection(settings, attempts=1)) == 1
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+        with pytest.raises(WrongUseError, match=r"none\.pem.*No such file"):
+            Connection(settings)
+
+
+def test_an_answer_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twilio_api, "ANSWER_TIMEOUT", -1.0)
+    monkeypatch.setattr(twilio_api, "ATTEMPTS", 1)
+    with (
+        answering((200, GOOD), (200, GOOD)) as (connection, _),
+        pytest.raises(TwilioError, match="took too long"),
+    ):
+        connection.account()
+
+
+def self_signed(folder: Path) -> Path:
+    """A key and its certificate for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
