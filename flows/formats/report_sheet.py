@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from flows.formats.relations import Column, Kind, Kpi, Relation, quoted
-from flows.formats.rows import Cells, Rows
+from flows.formats.rows import Cells, Rows, digits, texts_of
 from flows.formats.styles import LINE_HEIGHT, WIDEST, Styles, width_of
 from flows.texts import Texts
+from transforms.distinct import map_distinct
 
 EXCEL_ROWS = 1_048_576
 LONG_ROWS = 30_000
 """A report of more rows than this is shown with its newest months only, as many as these hold."""
 _CELL_CHARACTERS = 32_767  # UTF-16 units an Excel cell holds
-_ROWS_AT_ONCE = 5_000
-_FIRST_YEAR = 1901  # of Excel's calendar, whose 1900 has a day too many
-_DAY_ZERO = date(1899, 12, 30).toordinal()
+_ROWS_AT_ONCE = 10_000
+_FIRST_DAY = pa.scalar(date(1901, 1, 1))  # Excel's calendar has a day too many in 1900
+_DAY_ZERO = date(1899, 12, 30)
 
 Titles = Mapping[str, str]
-Columns = Sequence[Sequence[Any]]
-MakeCells = Callable[[Sequence[Any], Columns], list[str]]
+MakeCells = Callable[[pa.Array, pa.RecordBatch], pa.Array]
 
 
 @dataclass(frozen=True)
@@ -130,10 +133,9 @@ def write_report(
         sheet.set_column(index, index, width_of(column.kind, heading, measures[index].longest))
     maker = _CellMaker(sheet, top + 1, relation, measures, texts, styles, titles, kpis, currency_of)
     number = top
-    result = connection.execute(extent.select)
-    while rows := result.fetchmany(_ROWS_AT_ONCE):
-        maker.append(list(zip(*rows, strict=True)))
-        number += len(rows)
+    for rows in connection.sql(extent.select).to_arrow_reader(_ROWS_AT_ONCE) or ():
+        maker.append(rows)
+        number += rows.num_rows
     sheet.freeze_panes(top + 1, 0)
     sheet.repeat_rows(top)
     sheet.autofilter(top, 0, max(number, top), len(relation.columns) - 1)
@@ -173,19 +175,18 @@ class _CellMaker:
             for index, column in enumerate(relation.columns)
         ]
 
-    def append(self, columns: Columns) -> None:
-        """Write some rows, given by column."""
-        cells = [make(columns[index], columns) for index, make in enumerate(self._cells)]
-        heights = [1] * len(columns[0])
+    def append(self, rows: pa.RecordBatch) -> None:
+        """Write some rows."""
+        cells = [make(rows.column(index), rows) for index, make in enumerate(self._cells)]
+        heights = np.ones(rows.num_rows, np.int64)
         # Not every program makes a row as high as its texts are long.
         for index in self._long_texts:
-            heights = list(map(max, heights, map(_lines, columns[index])))
-        self._rows.append(
-            cells, {row: lines * LINE_HEIGHT for row, lines in enumerate(heights) if lines > 1}
-        )
+            heights = np.maximum(heights, _lines(rows.column(index)))
+        high = np.flatnonzero(heights > 1).tolist()
+        self._rows.append(cells, {row: float(heights[row] * LINE_HEIGHT) for row in high})
 
     def _cells_of(self, column: Column, decimals: int, is_long: bool) -> MakeCells:
-        """What makes the cells of a column, from its values and those of all columns."""
+        """What makes the cells of a column, from its values and the rows they are of."""
         if column.name in ("value", "goal") and self._relation.column("kpi") is not None:
             return self._kpi_cells()
         if column.kind == "money":
@@ -193,94 +194,149 @@ class _CellMaker:
         style = self._styles.value(column.kind, decimals)
         match column.kind:
             case "boolean":
-                made = Cells(lambda value: self._rows.cell(Worksheet.write_boolean, value, style))
+                made = self._made(lambda value: (Worksheet.write_boolean, value, style))
+                return lambda values, rows: made(values)
             case "date" | "datetime" | "month":
-                made = Cells(lambda value: self._instant(value, style))
+                return self._instant_cells(style)
             case "code" | "integer" | "number" | "rate":
-                number = self._rows.number(style)
-                return lambda values, columns: list(map(number, values))
+                around = self._rows.around_number(style)
+                return lambda values, rows: self._numbers(values, *around)
             case _:
                 of_text = self._styles.long_text if is_long else self._styles.text
                 return self._text_cells(column.name, of_text)
-        return lambda values, columns: made.of(values)
+
+    def _made(self, what: Callable[[Any], tuple[Any, ...]]) -> Callable[[pa.Array], pa.Array]:
+        """What XlsxWriter makes of each distinct value."""
+        made = Cells(lambda value: self._rows.cell(*what(value)))
+        return lambda values: map_distinct(
+            values, lambda found: texts_of(made[value] for value in found.to_pylist())
+        )
+
+    def _numbers(self, values: pa.Array, before: Any, after: str) -> pa.Array:
+        """Cells of numbers; of what is not finite, a text."""
+        is_finite = pc.is_finite(values)
+        cells = pc.binary_join_element_wise(
+            before, digits(pc.if_else(is_finite, values, None)), after, ""
+        )
+        if pc.all(is_finite).as_py() in (True, None):
+            return cells
+        odd = self._made(lambda value: (Worksheet.write_string, str(value)))
+        return pc.coalesce(cells, odd(pc.if_else(is_finite, None, values)))
 
     def _money_cells(self, decimals: int) -> MakeCells:
-        numbers = Cells(
-            lambda currency: self._rows.number(self._styles.value("money", decimals, currency))
+        return self._styled_numbers(
+            lambda currency: self._styles.value("money", decimals, currency or None),
+            lambda values, rows: self._currencies(rows),
         )
-        return lambda values, columns: [
-            numbers[currency](value)
-            for value, currency in zip(values, self._currencies(columns), strict=True)
-        ]
 
     def _kpi_cells(self) -> MakeCells:
         """Of a KPI's values or goals, in what that KPI is measured in."""
-        numbers = Cells(lambda look: self._rows.number(self._styles.value(*look)))
 
-        def cell(value: float | None, kpi: str, currency: str | None) -> str:
-            if value is None or not math.isfinite(value):
-                return numbers["number", 0](value)
-            kind, decimals = kpi_kind(self._kpis.get(kpi), value)
-            return numbers[kind, decimals, currency if kind == "money" else None](value)
+        def look(values: pa.Array, rows: pa.RecordBatch) -> pa.Array:
+            size = pc.abs(values)
+            # One that is shown alike says it for all others.
+            like = pc.add(
+                pc.if_else(pc.less(size, 1), 0.0, 1.0),
+                pc.if_else(pc.equal(size, pc.floor(size)), 0.0, 0.5),
+            )
+            return pc.binary_join_element_wise(
+                rows.column("kpi"), self._currencies(rows), like.cast(pa.string()), "\t",
+                null_handling="replace",
+            )  # fmt: skip
 
-        return lambda values, columns: list(
-            map(cell, values, self._values("kpi", columns), self._currencies(columns))
+        def style(look: str) -> Format:
+            kpi, currency, like = look.split("\t")
+            kind, decimals = kpi_kind(self._kpis.get(kpi), float(like or 0))
+            return self._styles.value(kind, decimals, currency if kind == "money" else None)
+
+        return self._styled_numbers(style, look)
+
+    def _styled_numbers(
+        self,
+        style_of: Callable[[str], Format],
+        looks_of: Callable[[pa.Array, pa.RecordBatch], pa.Array],
+    ) -> MakeCells:
+        """Of numbers of several looks in one column: a style each."""
+        _, after = self._rows.around_number(self._styles.text)
+        befores = Cells(lambda look: self._rows.around_number(style_of(look))[0])
+        return lambda values, rows: self._numbers(
+            values,
+            map_distinct(
+                looks_of(values, rows),
+                lambda found: texts_of(befores[look] for look in found.to_pylist()),
+            ),
+            after,
         )
 
-    def _currencies(self, columns: Columns) -> list[str | None]:
-        """The currency of each row's amounts."""
-        known = zip(
-            self._values("currency", columns), self._values("account_sid", columns), strict=True
+    def _currencies(self, rows: pa.RecordBatch) -> pa.Array:
+        """The currency of each row's amounts; empty if nobody knows it."""
+        of_accounts = map_distinct(
+            self._values("account_sid", rows).fill_null(""),
+            lambda found: texts_of(self._currency_of(sid) or "" for sid in found.to_pylist()),
         )
-        return [currency or self._currency_of(account) for currency, account in known]
+        return pc.coalesce(self._values("currency", rows), of_accounts)
 
-    def _values(self, name: str, columns: Columns) -> Sequence[Any]:
-        """The values of a column; nulls if the report has no such column."""
-        index = self._relation.column(name)
-        return [None] * len(columns[0]) if index is None else columns[index]
+    def _values(self, name: str, rows: pa.RecordBatch) -> pa.Array:
+        """The texts of a column; nulls if the report has no such column."""
+        if self._relation.column(name) is None:
+            return pa.nulls(rows.num_rows, pa.string())
+        return rows.column(name)
 
-    def _instant(self, value: date, style: Format) -> str:
-        if isinstance(value, datetime) and value.tzinfo is not None:
-            value = value.astimezone(UTC).replace(tzinfo=None)
-        if value.year < _FIRST_YEAR:
-            return self._rows.cell(Worksheet.write_string, value.isoformat())
-        return self._rows.cell(Worksheet.write_number, _serial(value), style)
+    def _instant_cells(self, style: Format) -> MakeCells:
+        before, after = self._rows.around_number(style)
+        written = self._made(lambda value: (Worksheet.write_string, value.isoformat()))
+
+        def cells(values: pa.Array, rows: pa.RecordBatch) -> pa.Array:
+            is_early = pc.less(values.cast(pa.date32()), _FIRST_DAY)
+            numbers = pc.binary_join_element_wise(before, digits(_serials(values)), after, "")
+            if not pc.any(is_early).as_py():
+                return numbers
+            utc = values if pa.types.is_date(values.type) else values.cast(pa.timestamp("us"))
+            return pc.if_else(is_early, written(pc.if_else(is_early, utc, None)), numbers)
+
+        return cells
 
     def _text_cells(self, name: str, style: Format) -> MakeCells:
-        too_long: set[str] = set()
+        titles = self._titles.get(name, {})
 
-        def cell(value: str) -> str:
-            shown = self._titles.get(name, {}).get(value) or self._texts.value(name, value)
+        def made(value: str) -> tuple[str, bool]:
+            shown = titles.get(value) or self._texts.value(name, value)
             held = fitting(shown)
-            if held is not shown:
-                too_long.add(value)
-            return self._rows.cell(write_text, held, style)
+            return self._rows.cell(write_text, held, style), held is not shown
 
-        made = Cells(cell)
+        found = Cells(made)
 
-        def cells(values: Sequence[Any], columns: Columns) -> list[str]:
-            texts = [None if value is None else str(value) for value in values]
-            found = made.of(texts)
-            if too_long:
-                self.cut_count += sum(text in too_long for text in texts)
-            return found
+        def cells(values: pa.Array, rows: pa.RecordBatch) -> pa.Array:
+            encoded = _as_texts(values).dictionary_encode()
+            of_each = [found[text] for text in encoded.dictionary.to_pylist()]
+            if any(is_cut for _, is_cut in of_each):
+                is_cut = pa.array([is_cut for _, is_cut in of_each]).take(encoded.indices)
+                self.cut_count += pc.sum(is_cut).as_py()
+            return texts_of(cell for cell, _ in of_each).take(encoded.indices)
 
         return cells
 
 
-def _serial(value: date) -> float:
-    """A date as sheets hold it: days since the end of 1899. The library's own conversion takes as
-    long as all the rest of a sheet."""
-    days = value.toordinal() - _DAY_ZERO
-    if not isinstance(value, datetime):
-        return days
-    seconds = value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
-    return days + seconds / 86_400
+def _serials(values: pa.Array) -> pa.Array:
+    """Dates and moments (UTC) as sheets hold them: days since the end of 1899."""
+    if pa.types.is_date(values.type):
+        return pc.subtract(values.cast(pa.int32()), (_DAY_ZERO - date(1970, 1, 1)).days)
+    microseconds = values.cast(pa.timestamp("us", values.type.tz)).cast(pa.int64())
+    days, rest = np.divmod(microseconds.fill_null(0).to_numpy(), 86_400 * 1_000_000)
+    serials = days - (_DAY_ZERO - date(1970, 1, 1)).days + rest / 1e6 / 86_400
+    return pa.array(serials, mask=pc.is_null(values).to_numpy(zero_copy_only=False))
 
 
-def _lines(text: str | None) -> int:
-    """About how many lines a text takes in the widest column, ten at most."""
-    return min(10, -(-len(text or "") // (WIDEST - 8)))
+def _as_texts(values: pa.Array) -> pa.Array:
+    if pa.types.is_nested(values.type):
+        return texts_of(None if value is None else str(value) for value in values.to_pylist())
+    return values.cast(pa.string())
+
+
+def _lines(values: pa.Array) -> np.ndarray:
+    """About how many lines each text takes in the widest column, ten at most."""
+    length = pc.utf8_length(_as_texts(values)).fill_null(0).to_numpy()
+    return np.minimum(10, -(-length // (WIDEST - 8)))
 
 
 def kpi_kind(kpi: Kpi | None, value: float) -> tuple[Kind, int]:

@@ -2,16 +2,17 @@
 
 XlsxWriter takes one cell at a time, each through checks, a tuple, a table and a list of attributes.
 A report has a million cells, of which few differ: what XlsxWriter makes of one is asked once, kept
-without its place, and put wherever it stands. The file is the same, in a quarter of the time.
+without its place, and put by Arrow wherever it stands. A sheet takes a tenth of the time.
 """
 
 from __future__ import annotations
 
 import io
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from xlsxwriter.format import Format
 from xlsxwriter.utility import xl_col_to_name
 from xlsxwriter.worksheet import Worksheet
@@ -23,7 +24,7 @@ _KEPT = 50_000
 class Rows:
     """The rows of one sheet of a workbook in constant memory, from one row on.
 
-    A cell is a text here: what follows the reference in its element. An empty text is no cell.
+    A cell is a text here: what follows the reference in its element. A null is no cell.
     """
 
     def __init__(self, sheet: Worksheet, first: int, column_count: int) -> None:
@@ -51,42 +52,31 @@ class Rows:
             sheet.fh, sheet.dim_rowmax = file, last_row
         return cell.removesuffix("</row>")
 
-    def number(self, style: Format) -> Callable[[float | None], str]:
-        """What makes a cell of a number; of none, no cell; of what is not finite, a text."""
-        sample = self.cell(Worksheet.write_number, _SAMPLE, style)
-        before, after = sample.split(str(_SAMPLE))
+    def around_number(self, style: Format) -> tuple[str, str]:
+        """What stands before and behind the digits in the cell of a number."""
+        before, _, after = self.cell(Worksheet.write_number, _SAMPLE, style).partition(str(_SAMPLE))
+        return before, after
 
-        def cell(value: float | None) -> str:
-            if value is None:
-                return ""
-            if not math.isfinite(value):
-                return self.cell(Worksheet.write_string, str(value))
-            # with as many digits as XlsxWriter gives it
-            return f"{before}{float(value):.16G}{after}"
-
-        return cell
-
-    def append(self, columns: Sequence[Sequence[str]], heights: Mapping[int, float]) -> None:
+    def append(self, columns: Sequence[pa.StringArray], heights: Mapping[int, float]) -> None:
         """Write rows.
 
         Args:
             columns: the cells of each column, one a row.
             heights: points, for those of these rows that are not as high as usual.
         """
-        numbers = range(self._next + 1, self._next + 1 + len(columns[0]))
-        starts = [f'<row r="{number}">' for number in numbers]
-        for row, height in heights.items():
-            starts[row] = f'<row r="{numbers[row]}" ht="{height:.16g}" customHeight="1">'
+        count = len(columns[0])
+        numbers = pa.array(range(self._next + 1, self._next + 1 + count)).cast(pa.string())
+        attributes = pa.array([_height(heights.get(row)) for row in range(count)], pa.string())
         placed = (
-            [
-                f'<c r="{letter}{number}"{cell}' if cell else ""
-                for number, cell in zip(numbers, cells, strict=True)
-            ]
+            pc.binary_join_element_wise(f'<c r="{letter}', numbers, '"', cells, "")
             for letter, cells in zip(self._letters, columns, strict=True)
         )
-        ends = ["</row>"] * len(starts)
-        self._sheet.fh.writelines(map("".join, zip(starts, *placed, ends, strict=True)))
-        self._next += len(starts)
+        rows = pc.binary_join_element_wise(
+            '<row r="', numbers, '"', attributes, ">", *placed, "</row>", "",
+            null_handling="replace", null_replacement="",
+        )  # fmt: skip
+        self._sheet.fh.write(_joined(rows))
+        self._next += count
         # So that XlsxWriter knows what it holds, and goes on behind it.
         self._sheet._check_dimensions(self._next - 1, len(columns) - 1)
         self._sheet._write_single_row(self._next)
@@ -105,6 +95,25 @@ class Cells(dict[Any, Any]):
         self[key] = made = self._make(key)
         return made
 
-    def of(self, keys: Sequence[Any]) -> list[Any]:
-        """What is made of each; of null, an empty text: no cell."""
-        return ["" if key is None else self[key] for key in keys]
+
+def texts_of(texts: Iterable[str | None]) -> pa.StringArray:
+    """An array of texts."""
+    return pa.array(list(texts), pa.string())
+
+
+def digits(values: pa.Array) -> pa.StringArray:
+    """Numbers as sheets hold them: exact, of a double as few digits as tell it from any other."""
+    texts = values.cast(pa.string())
+    if pa.types.is_decimal(values.type) and values.type.scale > 0:
+        return pc.utf8_rtrim(pc.utf8_rtrim(texts, characters="0"), characters=".")
+    return texts
+
+
+def _height(points: float | None) -> str:
+    return "" if points is None else f' ht="{points:.16g}" customHeight="1"'
+
+
+def _joined(texts: pa.StringArray) -> str:
+    """All texts of an array that was just made, one behind the other."""
+    _, _, content = texts.buffers()
+    return str(content, "utf-8")
