@@ -7,4 +7,4 @@ messages as (
 )
 
 select * from messages
-where message_date in (select message_date from {{ ref('int_touched_dates') }})
+where {{ is_touched('message_date', ref('int_touched_dates')) }}

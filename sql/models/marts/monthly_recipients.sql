@@ -16,13 +16,7 @@ daily_recipients as (
         date_trunc('month', message_date)::date as month
     from {{ ref('daily_recipients') }}
     {% if is_incremental() %}
-        where
-            -- by the date alone, rows of earlier months are not even read
-            message_date >= (
-                select date_trunc('month', min(message_date)) from {{ ref('int_touched_dates') }}
-            )
-            and date_trunc('month', message_date)
-            in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }})
+        where {{ is_touched('message_date', ref('int_touched_dates'), of_months=true) }}
     {% endif %}
 
 )

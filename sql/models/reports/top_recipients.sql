@@ -14,9 +14,7 @@ monthly_recipients as (
     where
         message_count > 0
         {% if is_incremental() %}
-            and month in (
-                select date_trunc('month', message_date) from {{ ref('int_touched_dates') }}
-            )
+            and {{ is_touched('month', ref('int_touched_dates'), of_months=true) }}
         {% endif %}
 
 ),
