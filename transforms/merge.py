@@ -56,13 +56,14 @@ def merge_messages(held: pa.Table, seen: pa.Table) -> MergedMessages:
             the run.
     """
     names = MESSAGES.schema.names
-    if not held.num_rows:
-        sids = seen["message_sid"]
-        if pc.count_distinct(sids).as_py() == seen.num_rows:
-            return MergedMessages(seen.select(names), MESSAGE_CHANGES.schema.empty_table())
     seen_again = pc.is_in(held["message_sid"], value_set=seen["message_sid"].combine_chunks())
     untouched = held.filter(pc.invert(seen_again))
     before = held.filter(seen_again)
+    # Most messages come once and are new: there is nothing to compare them with.
+    alone, seen = _split_alone(seen, before["message_sid"])
+    if not seen.num_rows:
+        rows = pa.concat_tables([untouched.select(names), alone.select(names)])
+        return MergedMessages(rows, MESSAGE_CHANGES.schema.empty_table())
     observations = pa.concat_tables(
         [before.append_column(SEQUENCE, pa.array(np.full(before.num_rows, -1))), seen.cast(
             pa.schema([*MESSAGES.schema, pa.field(SEQUENCE, pa.int64())])
@@ -71,8 +72,20 @@ def merge_messages(held: pa.Table, seen: pa.Table) -> MergedMessages:
     newest = _newest(observations)
     newest = _keep_redactions(newest, observations)
     newest, changes = _compare(newest, before)
-    rows = pa.concat_tables([untouched.select(names), newest.select(names)])
+    rows = pa.concat_tables([table.select(names) for table in (untouched, alone, newest)])
     return MergedMessages(rows, changes)
+
+
+def _split_alone(seen: pa.Table, held_sids: pa.ChunkedArray) -> tuple[pa.Table, pa.Table]:
+    """What was seen once and is not held, and all else."""
+    sids = seen["message_sid"].combine_chunks()
+    counts = sids.value_counts()
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    others = pa.concat_arrays([repeated, *held_sids.chunks])
+    if not len(others):
+        return seen, seen.slice(0, 0)
+    is_other = pc.is_in(sids, value_set=others)
+    return seen.filter(pc.invert(is_other)), seen.filter(is_other)
 
 
 @dataclass(frozen=True)
