@@ -31,6 +31,7 @@ class Scans:
     def __init__(self) -> None:
         self._scans: dict[str, _Scan] = {}
         self._changed = threading.Condition()
+        self._waiting: list[Callable[[], bool]] = []
 
     def announce(self, window: Window, pages: int | None) -> None:
         """A scan of the window is going to be made; `pages`: how many it is expected to take."""
@@ -45,13 +46,13 @@ class Scans:
             scan = self._scans[account_sid]
             scan.reached = min(max(reached, scan.start), scan.end)
             scan.expected = max(expected, scan.start)
-            self._changed.notify_all()
+            self._wake()
 
     def end(self, account_sid: str) -> None:
         """It reads no more pages."""
         with self._changed:
             self._scans[account_sid].is_over = True
-            self._changed.notify_all()
+            self._wake()
 
     def covers(self, window: Window) -> bool:
         """Whether the account's scan has read all messages of the window.
@@ -72,13 +73,22 @@ class Scans:
             scan = self._scans.get(window.account_sid)
             if scan is None or window.end > scan.end:
                 return window
-            self._changed.wait_for(
-                lambda: (
+
+            def is_decided() -> bool:
+                return (
                     scan.is_over
                     or scan.reached <= window.start
                     or (scan.expected is not None and not is_near(scan.expected))
                 )
-            )
+
+            self._waiting.append(is_decided)
+            self._changed.wait_for(is_decided)
+            self._waiting.remove(is_decided)
             if scan.reached <= window.start:
                 return None
             return dataclasses.replace(window, end=min(window.end, scan.reached))
+
+    def _wake(self) -> None:
+        # A page that decides nothing wakes nobody: each who wakes up stops who decodes.
+        if any(is_decided() for is_decided in self._waiting):
+            self._changed.notify_all()
