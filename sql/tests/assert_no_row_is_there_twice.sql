@@ -1,5 +1,10 @@
--- The grain of each relation, in one test: what a test costs is its start. The addresses of
--- daily_recipients and monthly_recipients are left to those made from them.
+-- The grain of each relation, in one test: what a test costs is its start. Of what is made by days,
+-- the days that are computed anew. The addresses of daily_recipients and monthly_recipients are
+-- left to those made from them.
+{% set of_touched_days %}
+where {{ is_touched('message_date', ref('int_touched_dates')) }}
+{% endset %}
+
 select
     'account_scopes' as relation,
     count(*) as row_count
@@ -50,6 +55,7 @@ select
     'daily_errors' as relation,
     count(*) as row_count
 from {{ ref('daily_errors') }}
+{{ of_touched_days }}
 group by
     message_date,
     account_sid,
@@ -75,6 +81,7 @@ select
     'daily_reach' as relation,
     count(*) as row_count
 from {{ ref('daily_reach') }}
+{{ of_touched_days }}
 group by
     message_date,
     account_sid,
@@ -91,6 +98,7 @@ select
     'daily_seconds_to_send' as relation,
     count(*) as row_count
 from {{ ref('daily_seconds_to_send') }}
+{{ of_touched_days }}
 group by
     message_date,
     account_sid,
@@ -142,6 +150,7 @@ select
     'hourly_messages' as relation,
     count(*) as row_count
 from {{ ref('hourly_messages') }}
+{{ of_touched_days }}
 group by
     message_hour,
     utc_offset,

@@ -1,3 +1,4 @@
+{% set dates = dates_of_recent_periods(ref('page_periods')) %}
 -- The winners first, by their number of messages alone; then what else there is to say of them.
 -- All of it for every recipient, period and scope would not fit into memory.
 with
@@ -21,68 +22,113 @@ monthly_recipients as not materialized (
 
 ),
 
-recent_periods as (
+scopes as (
 
     select
-        page_period,
-        start_date,
-        end_date
-    from {{ ref('page_periods') }}
-    where period like 'last_%'
+        scope,
+        account_sid,
+        count(*) over (partition by scope) as account_count
+    from account_scopes
 
 ),
 
-starts as (
+-- Of all time, 20 have at least as many messages as in the months that they are listed in...
+listed as (
 
     select
-        max(start_date) filter (where page_period = 'last_7_days') as last_7_days,
-        max(start_date) filter (where page_period = 'last_30_days') as last_30_days,
-        max(start_date) filter (where page_period = 'last_90_days') as last_90_days,
-        max(end_date) as end_date
-    from recent_periods
+        scopes.scope,
+        top_recipients.recipient,
+        sum(top_recipients.message_count) as message_count
+    from {{ ref('top_recipients') }} as top_recipients
+    inner join scopes
+        on top_recipients.account_sid = scopes.account_sid
+    group by
+        scopes.scope,
+        top_recipients.recipient
 
 ),
 
--- The 90 days are whole months and the days before and after them; those after are of the last 30.
-edges as (
+fewest_to_win_all as (
 
     select
-        *,
-        (date_trunc('month', last_90_days - 1) + interval 1 month)::date as first_month,
-        date_trunc('month', end_date)::date as last_month
-    from starts
+        scope,
+        list_min(max(message_count, 20)) as message_count
+    from listed
+    group by scope
+    having count(*) >= 20
 
 ),
 
--- What each period that is no month is made of: as few days as can be, the rest whole months.
+-- ... and who has so many, has their average in some month with some account...
+fewest_in_a_month as (
+
+    select
+        scopes.account_sid,
+        min(
+            coalesce(
+                fewest_to_win_all.message_count
+                / (
+                    scopes.account_count
+                    * (select count(distinct month) from monthly_recipients)
+                ),
+                0
+            )
+        ) as message_count
+    from scopes
+    left join fewest_to_win_all
+        on scopes.scope = fewest_to_win_all.scope
+    group by scopes.account_sid
+
+),
+
+-- ... so that of all time only these are added up.
+candidates_of_all as (
+
+    select distinct monthly_recipients.recipient
+    from monthly_recipients
+    inner join fewest_in_a_month
+        on
+            monthly_recipients.account_sid = fewest_in_a_month.account_sid
+            and monthly_recipients.message_count >= fewest_in_a_month.message_count
+
+),
+
+-- What each period that is no month is made of: as few days as can be, the rest whole months. The
+-- 90 days are whole months and the days before and after them; those after are of the last 30.
 pieces as not materialized (
 
     select
-        daily_recipients.* exclude (message_date, currency),
+        account_sid,
+        recipient,
+        message_count,
         false as is_of_all,
-        daily_recipients.message_date < edges.first_month
-        or daily_recipients.message_date >= edges.last_month as is_of_last_90_days,
-        daily_recipients.message_date >= edges.last_30_days as is_of_last_30_days,
-        daily_recipients.message_date >= edges.last_7_days as is_of_last_7_days
+        message_date < {{ dates.first_month }}
+        or message_date >= {{ dates.last_month }} as is_of_last_90_days,
+        message_date >= {{ dates.last_30_days }} as is_of_last_30_days,
+        message_date >= {{ dates.last_7_days }} as is_of_last_7_days
     from daily_recipients
-    cross join edges
     where
-        daily_recipients.message_date >= (select last_90_days from starts)
-        and daily_recipients.message_date < edges.end_date
+        message_date >= {{ dates.last_90_days }}
+        and message_date < {{ dates.end_date }}
         and (
-            daily_recipients.message_date < edges.first_month
-            or daily_recipients.message_date >= edges.last_30_days
+            message_date < {{ dates.first_month }}
+            or message_date >= {{ dates.last_30_days }}
         )
     union all
     select
-        monthly_recipients.* exclude (month, currency),
+        account_sid,
+        recipient,
+        message_count,
         true as is_of_all,
-        monthly_recipients.month >= edges.first_month
-        and monthly_recipients.month < edges.last_month as is_of_last_90_days,
+        month >= {{ dates.first_month }}
+        and month < {{ dates.last_month }} as is_of_last_90_days,
         false as is_of_last_30_days,
         false as is_of_last_7_days
     from monthly_recipients
-    cross join edges
+    where
+        (month >= {{ dates.first_month }} and month < {{ dates.last_month }})
+        -- of others too few messages are counted here to win
+        or recipient in (select recipient from candidates_of_all)
 
 ),
 
@@ -268,32 +314,49 @@ winners_by_account as materialized (
 
 ),
 
+-- Of a few recipients it does not matter that days are more rows than months.
+days_of_winners as (
+
+    select * exclude (currency) from daily_recipients
+    where
+        message_date >= {{ dates.last_90_days }}
+        and recipient in (select recipient from winners_by_account)
+
+),
+
+months_of_winners as (
+
+    select * exclude (currency) from monthly_recipients
+    where recipient in (select recipient from winners_by_account)
+
+),
+
 figures as (
 
     select
         winners_by_account.*,
-        monthly_recipients.* exclude (month, account_sid, recipient, currency)
+        days_of_winners.* exclude (message_date, account_sid, recipient)
     from winners_by_account
-    inner join monthly_recipients
+    inner join {{ ref('page_periods') }} as page_periods
+        on winners_by_account.page_period = page_periods.page_period
+    inner join days_of_winners
         on
-            winners_by_account.account_sid = monthly_recipients.account_sid
-            and winners_by_account.recipient = monthly_recipients.recipient
-            and winners_by_account.page_period = strftime(monthly_recipients.month, '%Y-%m')
-    union all by name
+            winners_by_account.account_sid = days_of_winners.account_sid
+            and winners_by_account.recipient = days_of_winners.recipient
+            and page_periods.start_date <= days_of_winners.message_date
+            and page_periods.end_date > days_of_winners.message_date
+    where page_periods.period like 'last_%'
+    union all
     select
         winners_by_account.*,
-        pieces.* exclude (account_sid, recipient)
+        months_of_winners.* exclude (month, account_sid, recipient)
     from winners_by_account
-    inner join pieces
+    inner join months_of_winners
         on
-            winners_by_account.account_sid = pieces.account_sid
-            and winners_by_account.recipient = pieces.recipient
-            and case winners_by_account.page_period
-                when 'all' then pieces.is_of_all
-                when 'last_90_days' then pieces.is_of_last_90_days
-                when 'last_30_days' then pieces.is_of_last_30_days
-                when 'last_7_days' then pieces.is_of_last_7_days
-            end
+            winners_by_account.account_sid = months_of_winners.account_sid
+            and winners_by_account.recipient = months_of_winners.recipient
+            and winners_by_account.page_period
+            in ('all', strftime(months_of_winners.month, '%Y-%m'))
 
 )
 
