@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +26,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.feather as feather
 
 from flows.cores import CORES, on_a_core
 from flows.datasets import DATASETS
@@ -63,6 +63,18 @@ _RECORDS_AT_ONCE = 32_000
 _ABANDONED_AFTER = 2 * 86_400  # seconds
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one partition, put aside: a record batch of an Arrow file."""
+
+    path: Path
+    number: int
+
+    def read(self) -> pa.Table:
+        with pa.memory_map(str(self.path)) as file:
+            return pa.Table.from_batches([pa.ipc.open_file(file).get_batch(self.number)])
+
+
 class Intake:
     """Where pages wait to become rows, rows wait to be merged, and the ledger's rows wait with
     them. Any thread may add."""
@@ -73,7 +85,7 @@ class Intake:
         self._waiting: dict[str, list[tuple[int, Window, pa.Table]]] = defaultdict(list)
         self._sequence = 0
         self._lock = threading.Lock()
-        self.parts: dict[tuple[str, str], list[Path]] = defaultdict(list)
+        self.parts: dict[tuple[str, str], list[_Part]] = defaultdict(list)
         self.rejects: list[pa.Table] = []
         self.extractions: list[Extraction] = []
         self.vanished_sids: list[str] = []
@@ -194,12 +206,16 @@ class Intake:
 
     def put_aside(self, table: Table, rows: pa.Table) -> None:
         """Keep rows of a table, with their `sequence`, on disk until they are merged."""
-        for partition, part in split_by_partition(table, rows):
-            with self._lock:
-                parts = self.parts[table.name, partition]
-                path = self._folder / f"{table.name}.{partition}.{len(parts)}.arrow"
-                parts.append(path)
-            feather.write_feather(part, path, compression="uncompressed")
+        split = list(split_by_partition(table, rows))
+        if not split:
+            return
+        path = self._folder / f"{uuid.uuid4().hex}.arrow"
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
+            for _, part in split:
+                writer.write_table(part.combine_chunks())
+        with self._lock:
+            for number, (partition, _) in enumerate(split):
+                self.parts[table.name, partition].append(_Part(path, number))
 
     def _reject(self, dataset: str, asked: list[str], rejects: pd.DataFrame) -> None:
         rows = rejects.assign(
@@ -292,7 +308,7 @@ def complete_reads(
 def _merge(run: Run, transaction: Transaction, intake: Intake, reads: CompleteReads) -> None:
     """Merge the intake's rows, partition by partition, and mark messages that have vanished."""
 
-    def merge(job: tuple[tuple[str, str], list[Path]]) -> pa.Table | None:
+    def merge(job: tuple[tuple[str, str], list[_Part]]) -> pa.Table | None:
         (name, partition), parts = job
         return _merge_partition(run, transaction, TABLES[name], partition, parts, reads, others)
 
@@ -325,7 +341,7 @@ def _touched_partitions(lake: Lake, reads: CompleteReads) -> list[str]:
 
 
 def _merge_partition(
-    run: Run, transaction: Transaction, table: Table, partition: str, parts: list[Path],
+    run: Run, transaction: Transaction, table: Table, partition: str, parts: list[_Part],
     reads: CompleteReads, other_sids: pa.Array,
 ) -> pa.Table | None:  # fmt: skip
     lake = transaction.lake
@@ -337,7 +353,7 @@ def _merge_partition(
         if not is_vanished(thin, [other_sids], reads, run.now).any():
             return None
     held = lake.read(table, [partition])
-    seen = [feather.read_table(path) for path in parts]
+    seen = [part.read() for part in parts]
     if table is MESSAGES:
         merged, received = MergedMessages(held, MESSAGE_CHANGES.schema.empty_table()), []
         if seen:
