@@ -1,6 +1,7 @@
 {{ config(severity='warn') }}
 
--- of each hour the greatest is counted; the days that are computed anew are looked at whole
+-- of each hour the greatest is counted; the files with the days that are computed anew are looked
+-- at whole
 with
 
 currencies as (
@@ -13,7 +14,7 @@ currencies as (
     select
         account_sid,
         currency
-    from {{ ref('int_messages_touched') }}
+    from {{ source('lake', 'touched_messages') }}
 
 )
 
