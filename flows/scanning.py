@@ -48,6 +48,12 @@ class Scans:
             scan.expected = max(expected, scan.start)
             self._wake()
 
+    def passed(self, window: Window) -> Window | None:
+        """What of a scan's window it has read by now, newest first; None: nothing."""
+        with self._changed:
+            reached = self._scans[window.account_sid].reached
+        return dataclasses.replace(window, start=reached) if reached < window.end else None
+
     def end(self, account_sid: str) -> None:
         """It reads no more pages."""
         with self._changed:

@@ -91,24 +91,26 @@ def _pool_for(url: str) -> urllib3.PoolManager:
         WrongUseError: the one is no proxy of HTTP, or the others cannot be read.
     """
     found = requests.Session().merge_environment_settings(url, {}, None, None, None)
-    options: dict[str, Any] = {
-        "num_pools": 4,
-        "maxsize": 1000,
-        "ssl_context": _trusting(found["verify"]),
-    }
+    options: dict[str, Any] = {"num_pools": 4, "maxsize": 1000}
+    # What no answer comes by cannot keep it from coming.
+    if url.startswith("https:"):
+        options["ssl_context"] = _trusting(found["verify"])
     proxy = requests.utils.select_proxy(url, found["proxies"])
     if not proxy:
         return urllib3.PoolManager(**options)
-    proxy = requests.utils.prepend_scheme_if_needed(proxy, "http")
-    user, password = requests.utils.get_auth_from_url(proxy)
-    headers = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}" if user else None)
     try:
+        proxy = requests.utils.prepend_scheme_if_needed(proxy, "http")
+        if proxy.startswith("https:"):
+            options["proxy_ssl_context"] = _trusting(found["verify"])
+        user, password = requests.utils.get_auth_from_url(proxy)
+        headers = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}" if user else None)
         return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
-    except urllib3.exceptions.ProxySchemeUnknown as error:
+    except (urllib3.exceptions.HTTPError, ValueError):
+        # The error's own text has parts of the address, and so of a password.
         raise WrongUseError(
-            "The proxy that the environment names (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) begins "
-            "with neither http:// nor https://: no other kind can be used."
-        ) from error
+            "The proxy that the environment names (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) cannot be "
+            "used: write http:// or https://, host and port, and signs in a password as %XX."
+        ) from None
 
 
 def _trusting(named: str | bool | None) -> ssl.SSLContext:
@@ -120,8 +122,8 @@ def _trusting(named: str | bool | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=bundle)
     except OSError as error:
         raise WrongUseError(
-            f"No certificates can be read from {bundle}, which REQUESTS_CA_BUNDLE or "
-            f"CURL_CA_BUNDLE names: {error.strerror or error}."
+            f"No certificates can be read from {bundle} (REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE may "
+            f"name another file): {error.strerror or error}."
         ) from error
 
 
@@ -297,7 +299,7 @@ class Connection:
                 raise _Unavailable(_no_answer(self.host, error)) from error
         if answer.status_code == 429:
             limit.lower()
-        elif answer.ok:
+        elif answer.status_code < 300:
             limit.raise_a_little()
             content: bytes = answer.content
             return content

@@ -128,6 +128,9 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
         ValueError: the content is not JSON or has no list under `shape.list_key`: a broken answer.
     """
     content = _as_utf8(content)
+    if not content.lstrip().startswith(b"{"):
+        # Arrow would die of some texts that are no object, of `null` for one.
+        return _decode_page_by_record(content, shape)
     parse = pa.json.ParseOptions(
         explicit_schema=shape.wire,
         # Only then does Arrow have to read it once more before, to find its end.

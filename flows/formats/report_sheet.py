@@ -20,6 +20,7 @@ from flows.formats.rows import Cells, Rows, digits, texts_of
 from flows.formats.styles import LINE_HEIGHT, WIDEST, Styles, width_of
 from flows.texts import Texts
 from transforms.distinct import map_distinct
+from transforms.records import blank_as_null
 
 EXCEL_ROWS = 1_048_576
 LONG_ROWS = 30_000
@@ -274,7 +275,7 @@ class _CellMaker:
             self._values("account_sid", rows).fill_null(""),
             lambda found: texts_of(self._currency_of(sid) or "" for sid in found.to_pylist()),
         )
-        return pc.coalesce(self._values("currency", rows), of_accounts)
+        return pc.coalesce(blank_as_null(self._values("currency", rows)), of_accounts)
 
     def _values(self, name: str, rows: pa.RecordBatch) -> pa.Array:
         """The texts of a column; nulls if the report has no such column."""

@@ -105,7 +105,9 @@ def digits(values: pa.Array) -> pa.StringArray:
     """Numbers as sheets hold them: exact, of a double as few digits as tell it from any other."""
     texts = values.cast(pa.string())
     if pa.types.is_decimal(values.type) and values.type.scale > 0:
-        return pc.utf8_rtrim(pc.utf8_rtrim(texts, characters="0"), characters=".")
+        # Arrow writes a decimal with a point, but for one below a millionth: 1E-7.
+        short = pc.utf8_rtrim(pc.utf8_rtrim(texts, characters="0"), characters=".")
+        return pc.if_else(pc.match_substring(texts, "E"), texts, short)
     return texts
 
 

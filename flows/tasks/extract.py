@@ -105,7 +105,11 @@ def extract(window: Window, run: Run, sink: Sink) -> None:
             window = left
         with _failures_in_the_ledger(window, run, sink) as count:
             if is_scan:
-                _scan(window, run, sink, count)
+                try:
+                    _scan(window, run, sink, count)
+                except Exception:
+                    _note_what_was_left_to(window, run, sink)
+                    raise
             else:
                 for page in run.connection.pages(DATASETS[window.dataset], window):
                     _take(page, window, sink, count)
@@ -185,6 +189,14 @@ def _take(page: Page, window: Window, sink: Sink, count: _Count) -> None:
     count.records += page.records.num_rows
     progress.page(page.records.num_rows)
     sink.add(window, page.records)
+
+
+def _note_what_was_left_to(scan: Window, run: Run, sink: Sink) -> None:
+    """Message windows have left to a scan what it had read; it failed, so these are not read."""
+    passed = run.scans.passed(scan)
+    if passed is not None:
+        sent = dataclasses.replace(passed, dataset="messages")
+        sink.record(Extraction(sent, "failed", 0, 0, "Left to a scan that failed further down."))
 
 
 def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:

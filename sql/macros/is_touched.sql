@@ -15,7 +15,7 @@
       from {{ dates }}
       order by all
     {% else %}
-      select message_date from {{ dates }} order by all
+      select distinct message_date from {{ dates }} order by all
     {% endif %}
   {%- endset -%}
   {%- set found = run_query(query).columns[0].values() if execute else [] -%}

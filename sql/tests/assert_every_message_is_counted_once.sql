@@ -28,7 +28,7 @@ counted as (
         account_sid,
         sum(message_count) as message_count
     from {{ ref('hourly_messages') }}
-    where {{ is_touched('message_date', ref('int_touched_dates')) }}
+    where message_date in (select message_date from {{ ref('int_touched_dates') }})
     group by account_sid
 
 )

@@ -2,7 +2,7 @@
 -- the days that are computed anew. The addresses of daily_recipients and monthly_recipients are
 -- left to those made from them.
 {% set of_touched_days %}
-where {{ is_touched('message_date', ref('int_touched_dates')) }}
+where message_date in (select message_date from {{ ref('int_touched_dates') }})
 {% endset %}
 
 select

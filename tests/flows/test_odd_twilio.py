@@ -283,6 +283,28 @@ def _by_pages(messages: list[Any]) -> Answer:
     return answer
 
 
+def test_what_was_left_to_a_scan_that_failed_is_asked_for_again(tmp_path: Path) -> None:
+    """Windows leave to a scan what it has passed; its messages were received, but not all."""
+    messages = [message(i, NOW - i * timedelta(hours=5)) for i in range(1, 30)]
+    is_out = [True]
+
+    def out(path: str, query: dict[str, list[str]]) -> tuple[int, bytes] | None:
+        return (503, b"{}") if is_out[0] and query.get("Page") == ["2"] else None
+
+    with odd_twilio(tmp_path, out, _by_pages(messages), WAREHOUSE_INITIAL_DAYS="5") as odd:
+        run(odd)
+        ledger = Lake(tmp_path / "lake").read(EXTRACTIONS).to_pylist()
+        (left,) = [row for row in ledger if row["dataset"] == "messages" and row["detail"]]
+        # Two pages of five were read, and of the last one's second there may be more.
+        passed = NOW - 10 * timedelta(hours=5) + timedelta(seconds=1)
+        assert (left["outcome"], left["window_start"]) == ("failed", passed)
+        is_out[0] = False
+        # One that only a list read whole shows, of the time left to the scan.
+        messages.append(message(99, NOW - timedelta(hours=30)))
+        run(odd, NOW + DAY)
+    assert 99 in held(odd)
+
+
 def test_usage_and_scans_that_failed_are_made_up_for(tmp_path: Path) -> None:
     unsent = [message(i, None, NOW - i * timedelta(hours=9), status="canceled") for i in (1, 2, 5)]
     is_out = [True]

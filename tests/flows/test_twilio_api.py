@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import traceback
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -262,11 +263,59 @@ def test_a_server_that_is_exempt_is_asked_without_the_proxy(
     assert (len(asked), proxied) == (1, [])
 
 
-def test_a_proxy_of_another_kind_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "socks5://me:secret@127.0.0.1:1080")
-    with pytest.raises(WrongUseError, match="neither http:// nor https://") as refused:
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://me:secret@127.0.0.1:1080",
+        "http://me:sec#ret@127.0.0.1:1080",
+        "http://me:secret@127.0.0.1:port",
+        "http://me:sec/ret@127.0.0.1:1080",
+        "http://[::1:8080",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_refused_in_words(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(WrongUseError, match="The proxy that the environment names") as refused:
         Connection(Settings(account_sid=SID, auth_token="t", api_base_url="http://twilio.invalid"))
-    assert "secret" not in str(refused.value)
+    shown = "".join(traceback.format_exception(refused.value))
+    assert "sec" not in shown.partition("WrongUseError")[2]
+    assert refused.value.__suppress_context__
+
+
+def test_a_proxy_is_checked_with_the_certificates_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            asked.append(self.path)
+            self.send_error(403)
+
+        def log_message(self, *args: Any) -> None: ...
+
+    certificate = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(Proxy, context) as port:
+        for name in ("https_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, f"https://127.0.0.1:{port}")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        settings = Settings(account_sid=SID, auth_token="t")
+        with pytest.raises(TwilioError, match="gave no answer"):
+            read(Connection(settings, attempts=1))
+    assert asked == ["api.twilio.com:443"]
+
+
+def test_an_answer_that_is_elsewhere_is_none() -> None:
+    moved = (307, GOOD, {"Location": "http://127.0.0.1:1/"})
+    with answering(moved) as (connection, _), pytest.raises(TwilioError, match="answered 307"):
+        read(connection)
 
 
 def test_certificates_are_checked_with_those_the_environment_names(

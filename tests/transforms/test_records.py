@@ -74,6 +74,8 @@ def test_a_record_that_is_no_object_is_still_a_row() -> None:
     "content",
     [
         b"",
+        b"null",
+        b" 1",
         b"<html>502 Bad Gateway</html>",
         b'{"messages": [{"sid": "SM1"',
         b'{"code": 20500}',
