@@ -21,13 +21,19 @@
         date_trunc('month', end_date)::date as last_month
     from dates
   {% endset %}
-  {% set names = [
-      'last_7_days', 'last_30_days', 'last_90_days', 'end_date', 'first_month', 'last_month'
-  ] %}
-  {% set found = run_query(query).rows[0] if execute else {} %}
-  {% set written = {} %}
-  {% for name in names %}
-    {% do written.update({name: "date '" ~ found[name] ~ "'" if found[name] else 'null::date'}) %}
-  {% endfor %}
-  {{ return(written) }}
+  {% set is_there = execute and load_cached_relation(periods) is not none %}
+  {% set found = run_query(query).rows[0] if is_there else {} %}
+  {{ return({
+      'last_7_days': written_out(found['last_7_days']),
+      'last_30_days': written_out(found['last_30_days']),
+      'last_90_days': written_out(found['last_90_days']),
+      'end_date': written_out(found['end_date']),
+      'first_month': written_out(found['first_month']),
+      'last_month': written_out(found['last_month']),
+  }) }}
 {% endmacro %}
+
+
+{% macro written_out(date) -%}
+{{ "date '" ~ date ~ "'" if date else 'null::date' }}
+{%- endmacro %}

@@ -1,7 +1,7 @@
 {# Whether a date is one of those given, as dates written out: what DuckDB knows before it begins
    takes half as long as what it has to look up, texts beside it too.
 
-   dates: a relation with the column message_date.
+   dates: a relation with the column message_date; it is looked up if it is not there yet.
    of_months: whether all dates of their months are meant. #}
 {% macro is_touched(column, dates, of_months=false) -%}
   {%- set query -%}
@@ -18,13 +18,17 @@
       select distinct message_date from {{ dates }} order by all
     {% endif %}
   {%- endset -%}
-  {%- set found = run_query(query).columns[0].values() if execute else [] -%}
-  {%- if not found -%}
-    false
+  {%- if not execute or load_cached_relation(dates) is none -%}
+    {{ column }} in ({{ query }})
   {%- else -%}
-    {{ column }} between date '{{ found[0] }}' and date '{{ found[-1] }}'
-    {%- if (found[-1] - found[0]).days >= found | length %}
-    and {{ column }} in (date '{{ found | join("', date '") }}')
+    {%- set found = run_query(query).columns[0].values() -%}
+    {%- if not found -%}
+      false
+    {%- else -%}
+      {{ column }} between date '{{ found[0] }}' and date '{{ found[-1] }}'
+      {%- if (found[-1] - found[0]).days >= found | length %}
+      and {{ column }} in (date '{{ found | join("', date '") }}')
+      {%- endif -%}
     {%- endif -%}
   {%- endif -%}
 {%- endmacro %}
