@@ -63,6 +63,8 @@ class Page:
 
     def open(self, path: Path, fragment: str = "") -> None:
         """Open a file and wait until its charts are drawn."""
+        # To go to the address that is shown would only be a jump within the page.
+        self.call("Page.navigate", url="about:blank")
         self._events.clear()
         self.call("Page.navigate", url=path.as_uri() + (f"#{fragment}" if fragment else ""))
         self.wait("document.documentElement?.dataset.drawn ?? ''")
