@@ -92,7 +92,7 @@ def _pool_for(url: str) -> urllib3.PoolManager:
     """
     found = requests.Session().merge_environment_settings(url, {}, None, None, None)
     options: dict[str, Any] = {"num_pools": 4, "maxsize": 1000}
-    # What no answer comes by cannot keep it from coming.
+    # Without TLS no certificate is looked at: one that cannot be read does not matter then.
     if url.startswith("https:"):
         options["ssl_context"] = _trusting(found["verify"])
     proxy = requests.utils.select_proxy(url, found["proxies"])

@@ -219,7 +219,7 @@ class _CellMaker:
         cells = pc.binary_join_element_wise(
             before, digits(pc.if_else(is_finite, values, None)), after, ""
         )
-        if pc.all(is_finite).as_py() in (True, None):
+        if pc.all(is_finite, min_count=0).as_py():
             return cells
         odd = self._made(lambda value: (Worksheet.write_string, str(value)))
         return pc.coalesce(cells, odd(pc.if_else(is_finite, None, values)))

@@ -5,7 +5,10 @@ with
 
 account_scopes as (
 
-    select * from {{ ref('account_scopes') }}
+    select
+        *,
+        count(*) over (partition by scope) as account_count
+    from {{ ref('account_scopes') }}
 
 ),
 
@@ -22,28 +25,18 @@ monthly_recipients as not materialized (
 
 ),
 
-scopes as (
-
-    select
-        scope,
-        account_sid,
-        count(*) over (partition by scope) as account_count
-    from account_scopes
-
-),
-
 -- Of all time, 20 have at least as many messages as in the months that they are listed in...
 listed as (
 
     select
-        scopes.scope,
+        account_scopes.scope,
         top_recipients.recipient,
         sum(top_recipients.message_count) as message_count
     from {{ ref('top_recipients') }} as top_recipients
-    inner join scopes
-        on top_recipients.account_sid = scopes.account_sid
+    inner join account_scopes
+        on top_recipients.account_sid = account_scopes.account_sid
     group by
-        scopes.scope,
+        account_scopes.scope,
         top_recipients.recipient
 
 ),
@@ -63,21 +56,21 @@ fewest_to_win_all as (
 fewest_in_a_month as (
 
     select
-        scopes.account_sid,
+        account_scopes.account_sid,
         min(
             coalesce(
                 fewest_to_win_all.message_count
                 / (
-                    scopes.account_count
+                    account_scopes.account_count
                     * (select count(distinct month) from monthly_recipients)
                 ),
                 0
             )
         ) as message_count
-    from scopes
+    from account_scopes
     left join fewest_to_win_all
-        on scopes.scope = fewest_to_win_all.scope
-    group by scopes.account_sid
+        on account_scopes.scope = fewest_to_win_all.scope
+    group by account_scopes.account_sid
 
 ),
 
@@ -216,7 +209,7 @@ scopes_of_all as (
     select
         scope,
         account_sid,
-        count(*) over (partition by scope) as account_count
+        account_count
     from account_scopes
     where is_all
 
