@@ -10,6 +10,7 @@ read them. `rebuild` computes everything right of the lake; then the day's run i
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -53,9 +54,13 @@ def main() -> None:
     try:
         pattern = pattern_of(folder / "pattern", now)
         for messages, days in (SHORT, (options.messages, options.days)):
-            root = folder / f"{messages}-in-{days}-days"
-            if not root.exists():
-                write_history(pattern, Lake(root / "lake"), messages, days, now)
+            history = folder / f"{messages}-in-{days}-days"
+            if not history.exists():
+                write_history(pattern, Lake(history), messages, days, now)
+            root = folder / "warehouse"
+            shutil.rmtree(root, ignore_errors=True)
+            # A run replaces files and changes none: what was written stays for the next time.
+            shutil.copytree(history, root / "lake", copy_function=os.link)
             rebuilt, day = run_on(root, now)
             print("\n".join(told(messages, days, rebuilt, day)), flush=True)
         print(f"`query` of a report of the last one: {query_seconds(root):.2f} s.")

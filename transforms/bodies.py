@@ -23,7 +23,8 @@ _OPT_OUT = [
 
 def describe_bodies(bodies: pa.ChunkedArray, is_inbound: pa.ChunkedArray) -> pd.DataFrame:
     """`body_length` (characters), `body_encoding` (gsm7 or ucs2) and `is_opt_out_request`."""
-    has_text = pc.greater(pc.utf8_length(bodies), 0)
+    length = pc.utf8_length(bodies)
+    has_text = pc.greater(length, 0)
     is_gsm7 = pc.match_substring_regex(bodies, _GSM7)
     encoding = pc.if_else(has_text, pc.if_else(is_gsm7, "gsm7", "ucs2"), None)
     inbound_words = pc.utf8_upper(
@@ -31,7 +32,7 @@ def describe_bodies(bodies: pa.ChunkedArray, is_inbound: pa.ChunkedArray) -> pd.
     )
     return pd.DataFrame(
         {
-            "body_length": pd.arrays.ArrowExtensionArray(pc.utf8_length(bodies)),
+            "body_length": pd.arrays.ArrowExtensionArray(length),
             "body_encoding": pd.arrays.ArrowExtensionArray(encoding),
             "is_opt_out_request": pd.arrays.ArrowExtensionArray(
                 pc.fill_null(pc.is_in(inbound_words, value_set=pa.array(_OPT_OUT)), False)

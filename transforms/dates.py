@@ -7,14 +7,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _INSTANT = pa.timestamp("us", tz="UTC")
-# As Twilio writes every date (twilio.com/docs/messaging/api/message-resource); 0 is any digit.
-_TEMPLATE = np.frombuffer(b"Fri, 00 May 0000 00:00:00 +0000", dtype=np.uint8)
-_LENGTH = len(_TEMPLATE)
-_DAY_LENGTH = 16  # of these, the characters of the day; two numbers of eight bytes
+# As Twilio writes every date (twilio.com/docs/messaging/api/message-resource): a day, of 16
+# characters, two numbers of eight bytes, and a time. 0 is any digit, but in the offset.
+_DAY = np.frombuffer(b"Fri, 00 May 0000", dtype=np.uint8)
 _DAY_DIGITS = np.array([5, 6, 12, 13, 14, 15])
 _DAY_FIXED = np.array([3, 4, 7, 11])
-_TIME_DIGITS = np.array([17, 18, 20, 21, 23, 24])
-_TIME_FIXED = np.array([16, 19, 22, 25, 26, 27, 28, 29, 30])
+_TIME = np.frombuffer(b" 00:00:00 +0000", dtype=np.uint8)
+_TIME_DIGITS = np.array([1, 2, 4, 5, 7, 8])
+_TIME_FIXED = np.array([0, 3, 6, 9, 10, 11, 12, 13, 14])
+_CLOCK = slice(len(_DAY) + 1, len(_DAY) + 9)
+_LENGTH = len(_DAY) + len(_TIME)
 _WEEKDAYS = "Mon Tue Wed Thu Fri Sat Sun"
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 # strptime itself would take more: no year of four digits, a second 60, an offset of 30 hours.
@@ -41,6 +43,30 @@ def parse_rfc2822(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([instants])
 
 
+def descends_within_a_day(values: pa.ChunkedArray) -> bool:
+    """Whether texts of exactly Twilio's form, all of one day, are in order, the latest first; told
+    from their bytes, a tenth of the time to read them. False may also be: it cannot be told so."""
+    texts = values.combine_chunks()
+    if texts.null_count or not pc.all(pc.equal(pc.binary_length(texts), _LENGTH)).as_py():
+        return False
+    rows = _bytes_of(texts)
+    if (rows[:, : len(_DAY)] != rows[:1, : len(_DAY)]).any():
+        return False
+    if (rows[:, _CLOCK.stop :] != _TIME[9:]).any():
+        return False
+    # Digits of equal places are in the order of the numbers they make.
+    clock = np.ascontiguousarray(rows[:, _CLOCK]).view(">u8")[:, 0]
+    return bool((clock[1:] <= clock[:-1]).all())
+
+
+def _bytes_of(texts: pa.StringArray) -> np.ndarray:
+    """Texts of Twilio's length as rows of bytes."""
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset :]
+    start = int(offsets[0])
+    content = np.frombuffer(texts.buffers()[2], dtype=np.uint8)
+    return content[start : start + len(texts) * _LENGTH].reshape(-1, _LENGTH)
+
+
 def _read_twilios_form(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     """Seconds since 1970, and where the text has Twilio's form and names an instant."""
     seconds = np.zeros(len(texts), dtype=np.int64)
@@ -48,51 +74,53 @@ def _read_twilios_form(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     regular = texts if is_read.all() else texts.filter(pa.array(is_read))
     if not len(regular):
         return seconds, is_read
-    offsets = np.frombuffer(regular.buffers()[1], dtype=np.int32)[regular.offset :]
-    start = int(offsets[0])
-    content = np.frombuffer(regular.buffers()[2], dtype=np.uint8)
-    rows = content[start : start + len(regular) * _LENGTH].reshape(-1, _LENGTH)
-
-    digits, is_good = _digits(rows, _TIME_DIGITS, _TIME_FIXED)
-    hour, minute, second = (digits[:, i] * 10 + digits[:, i + 1] for i in (0, 2, 4))
+    rows = _bytes_of(regular)
+    # Place by place, of all rows: numbers of one byte, many of which are compared at once.
+    places = np.ascontiguousarray(rows[:, len(_DAY) :].T)
+    digits, is_good = _digits(places, _TIME, _TIME_DIGITS, _TIME_FIXED)
+    hour, minute, second = (digits[i] * 10 + digits[i + 1] for i in (0, 2, 4))
     is_good &= (hour < 24) & (minute < 60) & (second < 60)
     # Lists are in order of time: the day is read once for all rows in a row that have the same.
-    days = np.ascontiguousarray(rows[:, :_DAY_LENGTH]).view(np.int64)
+    first, last = np.ascontiguousarray(rows[:, : len(_DAY)]).view(np.int64).T
     is_first = np.ones(len(rows), dtype=bool)
-    np.any(days[1:] != days[:-1], axis=1, out=is_first[1:])
-    day, is_day = _read_days(rows[is_first, :_DAY_LENGTH])
+    is_first[1:] = (first[1:] != first[:-1]) | (last[1:] != last[:-1])
+    day, is_day = _read_days(rows[is_first, : len(_DAY)].T)
     number = np.cumsum(is_first) - 1
-    seconds[is_read] = day[number] * 86_400 + hour * 3600 + minute * 60 + second
+    of_day = hour * np.int32(3600) + minute * np.int32(60) + second
+    seconds[is_read] = day[number] * 86_400 + of_day
     is_read[is_read] = is_good & is_day[number]
     return seconds, is_read
 
 
-def _read_days(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _read_days(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Days since 1970 of texts like `Fri, 24 May 2019`, and where these name a day."""
-    digits, is_good = _digits(rows, _DAY_DIGITS, _DAY_FIXED)
-    day = digits[:, 0] * 10 + digits[:, 1]
-    year = digits[:, 2:] @ np.array([1000, 100, 10, 1])
-    _, is_weekday = _named(rows[:, 0:3], _WEEKDAYS)
-    month, is_month = _named(rows[:, 8:11], _MONTHS)
+    digits, is_good = _digits(places, _DAY, _DAY_DIGITS, _DAY_FIXED)
+    day = digits[0] * 10 + digits[1]
+    year = np.array([1000, 100, 10, 1]) @ digits[2:]
+    _, is_weekday = _named(places[0:3], _WEEKDAYS)
+    month, is_month = _named(places[8:11], _MONTHS)
     months = ((year - 1970) * 12 + month).astype("datetime64[M]")
-    dates = months.astype("datetime64[D]") + (day - 1)
+    dates = months.astype("datetime64[D]") + (day - np.int64(1))
     is_good &= is_weekday & is_month & (day > 0)
     is_good &= dates.astype("datetime64[M]") == months  # 30 Feb is no day
     return dates.astype(np.int64), is_good
 
 
-def _digits(rows: np.ndarray, at: np.ndarray, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The digits in some places, and where all are digits and all other places as they must be."""
-    digits = rows[:, at] - np.uint8(ord("0"))
-    is_good = (digits <= 9).all(axis=1) & (rows[:, fixed] == _TEMPLATE[fixed]).all(axis=1)
-    return digits.astype(np.int64), is_good
+def _digits(
+    places: np.ndarray, form: np.ndarray, at: np.ndarray, fixed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The digits in some places of texts, and where all are digits and all other places as in the
+    form."""
+    digits = places[at] - np.uint8(ord("0"))
+    is_good = (digits <= 9).all(axis=0) & (places[fixed] == form[fixed, np.newaxis]).all(axis=0)
+    return digits, is_good
 
 
 def _named(letters: np.ndarray, names: str) -> tuple[np.ndarray, np.ndarray]:
     """The number of each three-letter name, and whether it is one."""
     codes = np.array([int.from_bytes(name.encode(), "big") for name in names.split()])
     order = np.argsort(codes)
-    code = letters.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    code = np.array([1 << 16, 1 << 8, 1]) @ letters.astype(np.int64)
     place = np.minimum(np.searchsorted(codes[order], code), len(codes) - 1)
     return order[place], codes[order][place] == code
 

@@ -19,6 +19,8 @@ from flows.run import Run
 from flows.settings import SQL_FOLDER, Settings
 
 _SHOWN = 5
+_LEAST_MEMORY = 300  # megabytes
+_MEMORY_OF_MESSAGE = 15  # bytes; a third less is too little for fifty million in 2,000 days
 _OPTIONS = (
     "--quiet", "--no-print", "--log-level", "none", "--no-write-json",
     "--project-dir", str(SQL_FOLDER), "--profiles-dir", str(SQL_FOLDER),
@@ -56,6 +58,7 @@ class Models:
         manifest = self.parsed()
         with _DBT:
             _set_environment(self.build_file, self._target)
+            os.environ["WAREHOUSE_BUILD_MEMORY"] = f"{memory_for(self.build_file)}MB"
             return dbtRunner(manifest=manifest).invoke(
                 ["build", *_OPTIONS, *self._variables, *left_out]
             )
@@ -133,6 +136,14 @@ def _was_built(build_file: Path) -> bool:
     """Whether all models and seeds were built in this file before."""
     with duckdb.connect(str(build_file)) as connection:
         return bool(connection.execute("select count(*) from pipeline.built").fetchall()[0][0])
+
+
+def memory_for(build_file: Path) -> int:
+    """Megabytes DuckDB may use. A day takes what it takes on a short history; a rebuild of a long
+    one has so many groups that DuckDB, which puts them aside on disk, needs more to work on."""
+    with duckdb.connect(str(build_file)) as connection:
+        ((count,),) = connection.execute("select count(*) from lake.touched_messages").fetchall()
+    return int(max(_LEAST_MEMORY, count * _MEMORY_OF_MESSAGE / 1e6))
 
 
 def _written_at(path: Path) -> int:

@@ -142,6 +142,12 @@ class Build:
         self.show(lake)
         self.dbt("--exclude-resource-type", "unit_test", warns=warns)
 
+    def shown(self, sql: str) -> dict[str, Any]:
+        """The one row that `dbt show` shows of a query."""
+        (result,) = self._dbt.invoke(self.path, "show", "--inline", sql)
+        (row,) = result.agate_table.rows
+        return dict(row)
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query; changes made by it stay."""
         with duckdb.connect(str(self.path)) as connection:
