@@ -204,123 +204,37 @@ winners_of_periods as (
 
 ),
 
-scopes_of_all as (
-
-    select
-        scope,
-        account_sid,
-        account_count
-    from account_scopes
-    where is_all
-
-),
-
--- Of all accounts together, 20 have at least as many as the twentieth of any account alone...
-fewest_to_win_months as (
-
-    select
-        top_recipients.month,
-        scopes_of_all.scope,
-        max(top_recipients.message_count) as message_count
-    from {{ ref('top_recipients') }} as top_recipients
-    inner join scopes_of_all
-        on top_recipients.account_sid = scopes_of_all.account_sid
-    where top_recipients.recipient_rank = 20
-    group by
-        top_recipients.month,
-        scopes_of_all.scope
-
-),
-
--- ... and who has so many, has its share of them with one account. Only these are added up.
-candidates_of_months as (
-
-    select distinct
-        monthly_recipients.month,
-        scopes_of_all.scope,
-        monthly_recipients.recipient
-    from monthly_recipients
-    inner join scopes_of_all
-        on monthly_recipients.account_sid = scopes_of_all.account_sid
-    left join fewest_to_win_months
-        on
-            monthly_recipients.month = fewest_to_win_months.month
-            and scopes_of_all.scope = fewest_to_win_months.scope
-    where
-        monthly_recipients.message_count > 0
-        and monthly_recipients.message_count * scopes_of_all.account_count
-        >= coalesce(fewest_to_win_months.message_count, 0)
-
-),
-
-winners_of_months as (
-
-    select
-        strftime(month, '%Y-%m') as page_period,
-        account_sid as scope,
-        recipient,
-        recipient_rank
-    from {{ ref('top_recipients') }}
-    where recipient_rank <= 20
-    union all
-    select
-        strftime(candidates_of_months.month, '%Y-%m') as page_period,
-        candidates_of_months.scope,
-        candidates_of_months.recipient,
-        row_number() over (
-            partition by candidates_of_months.month, candidates_of_months.scope
-            order by sum(monthly_recipients.message_count) desc, candidates_of_months.recipient asc
-        ) as recipient_rank
-    from monthly_recipients
-    inner join scopes_of_all
-        on monthly_recipients.account_sid = scopes_of_all.account_sid
-    inner join candidates_of_months
-        on
-            monthly_recipients.month = candidates_of_months.month
-            and monthly_recipients.recipient = candidates_of_months.recipient
-            and scopes_of_all.scope = candidates_of_months.scope
-    group by
-        candidates_of_months.month,
-        candidates_of_months.scope,
-        candidates_of_months.recipient
-    qualify recipient_rank <= 20
-
-),
-
-winners as (
-
-    select * from winners_of_months
-    union all
-    select * from winners_of_periods
-
-),
-
 winners_by_account as materialized (
 
     select
-        winners.*,
-        account_scopes.account_sid,
-        account_scopes.currency
-    from winners
+        winners_of_periods.*,
+        account_scopes.account_sid
+    from winners_of_periods
     inner join account_scopes
-        on winners.scope = account_scopes.scope
+        on winners_of_periods.scope = account_scopes.scope
 
 ),
 
 -- Of a few recipients it does not matter that days are more rows than months.
 days_of_winners as (
 
-    select * exclude (currency) from daily_recipients
+    select * from daily_recipients
     where
         message_date >= {{ dates.last_90_days }}
-        and recipient in (select recipient from winners_by_account)
+        and recipient in (
+            select recipient from winners_by_account
+            where page_period <> 'all'
+        )
 
 ),
 
 months_of_winners as (
 
-    select * exclude (currency) from monthly_recipients
-    where recipient in (select recipient from winners_by_account)
+    select * from monthly_recipients
+    where recipient in (
+        select recipient from winners_by_account
+        where page_period = 'all'
+    )
 
 ),
 
@@ -348,28 +262,69 @@ figures as (
         on
             winners_by_account.account_sid = months_of_winners.account_sid
             and winners_by_account.recipient = months_of_winners.recipient
-            and winners_by_account.page_period
-            in ('all', strftime(months_of_winners.month, '%Y-%m'))
+    where winners_by_account.page_period = 'all'
+
+),
+
+winners as (
+
+    select
+        page_period,
+        scope,
+        recipient_rank,
+        recipient,
+        max(country) as country,
+        sum(message_count) as message_count,
+        sum(delivered_count) as delivered_count,
+        sum(failed_count) as failed_count,
+        sum(message_cost) as message_cost,
+        sum(reply_count) as reply_count,
+        max(last_message_at) at time zone 'UTC' as last_message_at
+    from figures
+    group by
+        page_period,
+        scope,
+        recipient_rank,
+        recipient
+    union all by name
+    select
+        * exclude (month, account_sids, last_message_at),
+        strftime(month, '%Y-%m') as page_period,
+        last_message_at at time zone 'UTC' as last_message_at
+    from {{ ref('monthly_winners') }}
+    union all by name
+    select
+        * exclude (month, account_sid, currency),
+        strftime(month, '%Y-%m') as page_period,
+        account_sid as scope
+    from {{ ref('top_recipients') }}
+    where recipient_rank <= 20
+
+),
+
+currencies as (
+
+    select
+        scope,
+        max(currency) as currency
+    from account_scopes
+    group by scope
 
 )
 
 select
-    page_period,
-    scope as account_sid,
-    recipient_rank::integer as recipient_rank,
-    recipient,
-    max(country) as country,
-    max(currency) as currency,
-    sum(message_count)::bigint as message_count,
-    sum(delivered_count)::bigint as delivered_count,
-    sum(failed_count)::bigint as failed_count,
-    sum(message_cost)::decimal(18, 6) as message_cost,
-    sum(reply_count)::bigint as reply_count,
-    max(last_message_at) at time zone 'UTC' as last_message_at
+    winners.page_period,
+    winners.scope as account_sid,
+    winners.recipient_rank::integer as recipient_rank,
+    winners.recipient,
+    winners.country,
+    currencies.currency,
+    winners.message_count::bigint as message_count,
+    winners.delivered_count::bigint as delivered_count,
+    winners.failed_count::bigint as failed_count,
+    winners.message_cost::decimal(18, 6) as message_cost,
+    winners.reply_count::bigint as reply_count,
+    winners.last_message_at
 
-from figures
-group by
-    page_period,
-    scope,
-    recipient_rank,
-    recipient
+from winners
+inner join currencies on winners.scope = currencies.scope
