@@ -144,6 +144,10 @@ def test_a_build_of_what_changed_equals_a_new_one(new_build: Callable[[], Build]
         "update marts.hourly_messages set segment_count = 77 where message_date = '2026-10-20'"
     )
     followed.query("update reports.top_recipients set country = 'XX' where month = '2026-09-01'")
+    followed.query("update intermediate.int_monthly_winners set country = 'YY' "
+                   "where month = '2026-09-01'")  # fmt: skip
+    followed.query("update intermediate.int_period_delays set seconds_to_send_p95 = 55 "
+                   "where period_start in ('2026-09-01', '2026-10-20')")  # fmt: skip
 
     lake = {**LAKE, "messages": list(then.values()), "extractions": then_ledger}
     followed.update(lake)
@@ -155,6 +159,17 @@ def test_a_build_of_what_changed_equals_a_new_one(new_build: Callable[[], Build]
     assert followed.query(
         "select country from reports.top_recipients where month = '2026-09-01'"
     ) == [("XX",)]
+    assert followed.query(
+        "select account_sid, country from marts.page_recipients where page_period = '2026-09' "
+        "order by all"
+    ) == [("AC1", "XX"), ("all", "YY")]
+    assert followed.query(
+        "select distinct account_sid, period, value from reports.kpis "
+        "where kpi = 'seconds_to_send_p95' and value = 55 order by all"
+    ) == [(scope, period, 55) for scope in ("AC1", "all") for period in ("day", "month")]
+    followed.query("update intermediate.int_monthly_winners set country = 'ES'")
+    followed.query("update intermediate.int_period_delays set seconds_to_send_p95 = 0 "
+                   "where seconds_to_send_p95 = 55")  # fmt: skip
     followed.query("update marts.hourly_messages set segment_count = 1 where segment_count = 77")
     followed.query("update reports.top_recipients set country = 'ES' where country = 'XX'")
     # Nothing changed: only what is read from the repaired aggregates is computed again.
@@ -169,3 +184,33 @@ def test_a_build_of_what_changed_equals_a_new_one(new_build: Callable[[], Build]
     assert emptied in settled["before"]
     assert emptied not in settled["after"]
     assert (settled["before"][settled_day], settled["after"][settled_day]) == (False, True)
+
+
+@pytest.mark.parametrize("currency", ["USD", "EUR"])
+def test_an_account_that_joins_changes_what_all_were_before(
+    new_build: Callable[[], Build], currency: str
+) -> None:
+    followed, anew = new_build(), new_build()
+    followed.update(LAKE)
+    of_another = {"account_sid": "AC2", "price": Decimal("-0.5"), "currency": currency}
+    lake = {
+        **LAKE,
+        "messages": [
+            *MESSAGES.values(),
+            message(7, "2026-11-10 01:00", "delivered", recipient=BEA, **of_another),
+        ],
+        "extractions": [
+            *LAKE["extractions"],
+            read("messages", "2026-11-10 00:00", "2026-11-10 06:00", account_sid="AC2"),
+        ],
+    }
+    followed.update(lake)
+    anew.update(lake)
+    assert followed.tables() == anew.tables()
+    scopes = {"USD": {"all"}, "EUR": {"all USD", "all EUR"}}[currency]
+    assert scopes == {
+        scope
+        for (scope,) in followed.query(
+            "select distinct account_sid from marts.page_recipients where account_sid like 'all%'"
+        )
+    }

@@ -53,52 +53,7 @@ figures as (
 
 delays as (
 
-    select
-        period_dates.period,
-        period_dates.period_start,
-        account_scopes.scope,
-        daily_seconds_to_send.seconds_to_send,
-        sum(daily_seconds_to_send.message_count) as message_count
-    from {{ ref('daily_seconds_to_send') }} as daily_seconds_to_send
-    inner join period_dates
-        on
-            daily_seconds_to_send.message_date = period_dates.figure_date
-            and period_dates.calendar = 'local'
-    inner join account_scopes
-        on daily_seconds_to_send.account_sid = account_scopes.account_sid
-    group by all
-
-),
-
-delays_in_order as (
-
-    select
-        period,
-        period_start,
-        scope,
-        seconds_to_send,
-        sum(message_count) over in_order as messages_so_far,
-        ((sum(message_count) over whole)::bigint - 1) * 0.95 as wanted_position
-    from delays
-    window
-        whole as (partition by period, period_start, scope),
-        in_order as (partition by period, period_start, scope order by seconds_to_send)
-
-),
-
--- quantile_cont over messages: between the two nearest to the wanted position, counted from 0
-percentiles as (
-
-    select
-        period,
-        period_start,
-        scope,
-        max(messages_so_far) as message_count,
-        min(seconds_to_send) filter (where messages_so_far > floor(wanted_position)) as below,
-        min(seconds_to_send) filter (where messages_so_far > ceil(wanted_position)) as above,
-        max(wanted_position - floor(wanted_position))::double as distance
-    from delays_in_order
-    group by all
+    select * from {{ ref('int_period_delays') }}
 
 ),
 
@@ -133,9 +88,8 @@ measures as (
 
     select
         figures.*,
-        coalesce(percentiles.message_count, 0) as delay_count,
-        percentiles.below + percentiles.distance * (percentiles.above - percentiles.below)
-            as delay_p95,
+        coalesce(delays.message_count, 0) as delay_count,
+        delays.seconds_to_send_p95 as delay_p95,
         case when forecasts.month is null then figures.total_cost else forecasts.cost end
             as forecast_cost,
         forecasts.history_days,
@@ -144,11 +98,11 @@ measures as (
         settled.usage_is_read,
         settled.usage_is_settled
     from figures
-    left join percentiles
+    left join delays
         on
-            figures.period = percentiles.period
-            and figures.period_start = percentiles.period_start
-            and figures.scope = percentiles.scope
+            figures.period = delays.period
+            and figures.period_start = delays.period_start
+            and figures.scope = delays.scope
     left join settled
         on
             figures.calendar = settled.calendar

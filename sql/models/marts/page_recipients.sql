@@ -291,7 +291,7 @@ winners as (
         * exclude (month, account_sids, last_message_at),
         strftime(month, '%Y-%m') as page_period,
         last_message_at at time zone 'UTC' as last_message_at
-    from {{ ref('monthly_winners') }}
+    from {{ ref('int_monthly_winners') }}
     union all by name
     select
         * exclude (month, account_sid, currency),

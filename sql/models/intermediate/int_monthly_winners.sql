@@ -118,6 +118,27 @@ winners as (
         candidates.recipient
     qualify recipient_rank <= 20
 
+),
+
+addresses_of_winners as (
+
+    select distinct
+        month,
+        recipient
+    from winners
+
+),
+
+-- Kept as they are: DuckDB would add up every month before it looks for these in them.
+months_of_winners as materialized (
+
+    select monthly_recipients.*
+    from monthly_recipients
+    inner join addresses_of_winners
+        on
+            monthly_recipients.month = addresses_of_winners.month
+            and monthly_recipients.recipient = addresses_of_winners.recipient
+
 )
 
 select
@@ -126,22 +147,22 @@ select
     scopes_of_all.account_sids,
     winners.recipient_rank::integer as recipient_rank,
     winners.recipient,
-    max(monthly_recipients.country) as country,
-    sum(monthly_recipients.message_count)::bigint as message_count,
-    sum(monthly_recipients.delivered_count)::bigint as delivered_count,
-    sum(monthly_recipients.failed_count)::bigint as failed_count,
-    sum(monthly_recipients.message_cost)::decimal(18, 6) as message_cost,
-    sum(monthly_recipients.reply_count)::bigint as reply_count,
-    max(monthly_recipients.last_message_at) as last_message_at
+    max(months_of_winners.country) as country,
+    sum(months_of_winners.message_count)::bigint as message_count,
+    sum(months_of_winners.delivered_count)::bigint as delivered_count,
+    sum(months_of_winners.failed_count)::bigint as failed_count,
+    sum(months_of_winners.message_cost)::decimal(18, 6) as message_cost,
+    sum(months_of_winners.reply_count)::bigint as reply_count,
+    max(months_of_winners.last_message_at) as last_message_at
 
 from winners
 inner join scopes_of_all
     on winners.scope = scopes_of_all.scope
-inner join monthly_recipients
+inner join months_of_winners
     on
-        winners.month = monthly_recipients.month
-        and winners.recipient = monthly_recipients.recipient
-        and scopes_of_all.account_sid = monthly_recipients.account_sid
+        winners.month = months_of_winners.month
+        and winners.recipient = months_of_winners.recipient
+        and scopes_of_all.account_sid = months_of_winners.account_sid
 group by
     winners.month,
     winners.scope,

@@ -1,0 +1,111 @@
+-- depends_on: {{ ref('int_touched_dates') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where period not in ('day', 'month') or (period = 'day' and period_start in (select message_date from {{ ref('int_touched_dates') }})) or (period = 'month' and period_start in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }})) or (scope, account_sids) not in (select (scope, list(account_sid order by account_sid)) from {{ ref('account_scopes') }} group by scope){% endif %}"
+) }}
+
+with
+
+scopes as (
+
+    select
+        scope,
+        account_sid,
+        list(account_sid order by account_sid) over (partition by scope) as account_sids
+    from {{ ref('account_scopes') }}
+
+),
+
+period_dates as (
+
+    select * from {{ ref('int_period_dates') }}
+    where calendar = 'local'
+
+),
+
+-- only the periods deleted above: all of them in an empty build file
+periods as (
+
+    select distinct
+        period_dates.period,
+        period_dates.period_start,
+        scopes.scope
+    from period_dates
+    cross join scopes
+    {% if is_incremental() %}
+        where (period_dates.period, period_dates.period_start, scopes.scope) not in (
+            select (period, period_start, scope) from {{ this }}
+        )
+    {% endif %}
+
+),
+
+delays as (
+
+    select
+        periods.period,
+        periods.period_start,
+        periods.scope,
+        scopes.account_sids,
+        daily_seconds_to_send.seconds_to_send,
+        sum(daily_seconds_to_send.message_count) as message_count
+    from periods
+    inner join period_dates
+        on
+            periods.period = period_dates.period
+            and periods.period_start = period_dates.period_start
+    inner join scopes
+        on periods.scope = scopes.scope
+    inner join {{ ref('daily_seconds_to_send') }} as daily_seconds_to_send
+        on
+            period_dates.figure_date = daily_seconds_to_send.message_date
+            and scopes.account_sid = daily_seconds_to_send.account_sid
+    group by all
+
+),
+
+delays_in_order as (
+
+    select
+        period,
+        period_start,
+        scope,
+        account_sids,
+        seconds_to_send,
+        sum(message_count) over in_order as messages_so_far,
+        ((sum(message_count) over whole)::bigint - 1) * 0.95 as wanted_position
+    from delays
+    window
+        whole as (partition by period, period_start, scope),
+        in_order as (partition by period, period_start, scope order by seconds_to_send)
+
+),
+
+-- quantile_cont over messages: between the two nearest to the wanted position, counted from 0
+percentiles as (
+
+    select
+        period,
+        period_start,
+        scope,
+        account_sids,
+        max(messages_so_far) as message_count,
+        min(seconds_to_send) filter (where messages_so_far > floor(wanted_position)) as below,
+        min(seconds_to_send) filter (where messages_so_far > ceil(wanted_position)) as above,
+        max(wanted_position - floor(wanted_position))::double as distance
+    from delays_in_order
+    group by all
+
+)
+
+select
+    period,
+    period_start,
+    scope,
+    account_sids,
+    message_count::bigint as message_count,
+    below + distance * (above - below) as seconds_to_send_p95
+
+from percentiles
