@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from transforms.dates import descends_within_a_day, parse_rfc2822
+from transforms.dates import parse_rfc2822, read_twilios_form
 from transforms.distinct import map_distinct
 
 EXTRA = "extra"
@@ -86,39 +86,35 @@ class NewestFirst:
     def __init__(self, fields: tuple[str, ...]) -> None:
         self.is_kept = True
         self._fields = fields
-        self._last = pa.chunked_array([], pa.string())
+        self._last: int | None = None
         self._sids = pa.chunked_array([], pa.string())
 
     def look_at(self, page: Page) -> None:
         """The next page. Records that the page before had too may stand anywhere."""
         records = page.records
-        texts = pc.coalesce(*(records[name] for name in self._fields))
-        if len(texts) and descends_within_a_day(_joined(self._last, texts)):
-            self._last = texts.slice(len(texts) - 1)
-        else:
-            self._read(records)
-        self._sids = records["sid"]
-
-    def _read(self, records: pa.Table) -> None:
-        """The same for a page of several days, of other texts, or out of order."""
-        texts = pc.coalesce(*(blank_as_null(records[name]) for name in self._fields))
-        if not _descends(_joined(self._last, texts)):
+        seconds = self._seconds_of(records)
+        if not self._follow(seconds):
             is_new = pc.invert(pc.is_in(records["sid"], value_set=self._sids))
-            texts = texts.filter(is_new)
-            self.is_kept &= _descends(_joined(self._last, texts))
-        known = texts.filter(pc.is_valid(parse_rfc2822(texts)))
-        if len(known):
-            self._last = known.slice(len(known) - 1)
+            seconds = self._seconds_of(records.filter(is_new))
+            self.is_kept &= self._follow(seconds)
+        self._sids = records["sid"]
+        if len(seconds):
+            self._last = int(seconds[-1])
 
+    def _seconds_of(self, records: pa.Table) -> np.ndarray:
+        """Their instants, in seconds since 1970, of those that have one."""
+        texts = pc.coalesce(*(records[name] for name in self._fields)).combine_chunks()
+        seconds, is_read = read_twilios_form(texts)
+        if not is_read.all():
+            texts = pc.coalesce(*(blank_as_null(records[name]) for name in self._fields))
+            microseconds = parse_rfc2822(texts).drop_null().cast(pa.int64()).to_numpy()
+            seconds = microseconds // 1_000_000
+        return seconds
 
-def _joined(first: pa.ChunkedArray, second: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pa.chunked_array([*first.chunks, *second.chunks], pa.string())
-
-
-def _descends(texts: pa.ChunkedArray) -> bool:
-    """Whether none of the instants that can be read is later than one before it."""
-    known = parse_rfc2822(texts).drop_null().cast(pa.int64()).to_numpy()
-    return bool((np.diff(known) <= 0).all())
+    def _follow(self, seconds: np.ndarray) -> bool:
+        """Whether none is later than one before it."""
+        before = [] if self._last is None else [self._last]
+        return bool((np.diff(np.concatenate([before, seconds])) <= 0).all())
 
 
 @dataclass(frozen=True)

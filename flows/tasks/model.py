@@ -57,8 +57,7 @@ class Models:
             left_out += ["--exclude-resource-type", "seed"]
         manifest = self.parsed()
         with _DBT:
-            _set_environment(self.build_file, self._target)
-            os.environ["WAREHOUSE_BUILD_MEMORY"] = f"{memory_for(self.build_file)}MB"
+            _set_environment(self.build_file, self._target, memory_for(self.build_file))
             return dbtRunner(manifest=manifest).invoke(
                 ["build", *_OPTIONS, *self._variables, *left_out]
             )
@@ -72,9 +71,9 @@ class Models:
         with _DBT:
             from dbt.cli.main import dbtRunner
 
-            # A parse is the same wherever the file is, and whatever the variables are: models use
-            # them in their SQL only. dbt would parse anew for other ones.
-            _set_environment(Path(self.build_file.name), self._target)
+            # A parse is the same wherever the file is, however much memory there is and whatever
+            # the variables are: models use them in their SQL only. dbt would parse anew for others.
+            _set_environment(Path(self.build_file.name), self._target, _LEAST_MEMORY)
             # Another user of the installation may have kept it for himself.
             is_kept = os.access(_KEPT, os.R_OK)
             kept = ["--partial-parse-file-path", str(_KEPT)] if is_kept else []
@@ -151,9 +150,10 @@ def _written_at(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def _set_environment(build_file: Path, target: Path) -> None:
-    """dbt takes paths that its project files name from the environment only."""
+def _set_environment(build_file: Path, target: Path, memory: int) -> None:
+    """dbt takes what its project files do not name from the environment only."""
     os.environ["WAREHOUSE_BUILD_FILE"] = str(build_file)
+    os.environ["WAREHOUSE_BUILD_MEMORY"] = f"{memory}MB"
     os.environ["DBT_TARGET_PATH"] = os.environ["DBT_LOG_PATH"] = str(target)
 
 

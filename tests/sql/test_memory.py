@@ -26,6 +26,7 @@ def test_a_long_history_computed_anew_has_more(
 def test_duckdb_has_what_it_is_given(
     new_build: Callable[[], Build], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("WAREHOUSE_BUILD_MEMORY", raising=False)
     build = new_build()
 
     def limit() -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.dates import descends_within_a_day, parse_rfc2822
+from transforms.dates import parse_rfc2822
 
 INSTANTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(
     lambda instant: instant.replace(microsecond=0, tzinfo=UTC)
@@ -69,28 +69,3 @@ def test_a_part_of_a_longer_column_is_read_as_itself() -> None:
     instants = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=i) for i in range(10)]
     texts = pa.array([format_datetime(instant) for instant in instants])
     assert parse_rfc2822(pa.chunked_array([texts.slice(3, 4)])).to_pylist() == instants[3:7]
-
-
-def descends(*texts: str | None) -> bool:
-    return descends_within_a_day(pa.chunked_array([pa.array(texts, pa.string())]))
-
-
-@settings(max_examples=300, deadline=None)
-@given(seconds=st.lists(st.integers(0, 86_399), min_size=1, max_size=5))
-def test_whether_instants_of_a_day_descend_is_seen_in_their_texts(seconds: list[int]) -> None:
-    midnight = datetime(2026, 1, 1, tzinfo=UTC)
-    texts = [format_datetime(midnight + timedelta(seconds=second)) for second in seconds]
-    assert descends(*texts) == (seconds == sorted(seconds, reverse=True))
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ("Fri, 24 May 2019 17:44:46 +0000", None),
-        ("Fri, 24 May 2019 17:44:46 +0000", ""),
-        ("Fri, 24 May 2019 17:44:46 +0000", "Fri, 24 May 2019 17:44:46 +0100"),
-        ("Fri, 24 May 2019 17:44:46 +0000", "Thu, 23 May 2019 17:44:46 +0000"),
-    ],
-)
-def test_other_texts_than_those_of_one_day_have_to_be_read(texts: tuple[str | None, ...]) -> None:
-    assert not descends(*texts)

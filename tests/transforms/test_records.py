@@ -167,6 +167,8 @@ def seconds(*listed: tuple[str, int | None]) -> dict[str, object]:
         ([[("a", 20), ("b", 21)], [("c", 10)]], False),
         ([[("a", 20), ("b", None)]], False),
         ([[("a", 20)], [], [("b", 21)]], False),
+        # A second 60 is none: the one before it still counts.
+        ([[("a", 20), ("b", 60)], [("c", 21)]], False),
     ],
 )
 def test_a_list_is_newest_first_across_its_pages(

@@ -3,18 +3,20 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where period not in ('day', 'month') or (period = 'day' and period_start in (select message_date from {{ ref('int_touched_dates') }})) or (period = 'month' and period_start in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }})) or (scope, account_sids) not in (select (scope, list(account_sid order by account_sid)) from {{ ref('account_scopes') }} group by scope){% endif %}"
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where period not in ('day', 'month') or (period = 'day' and period_start in (select message_date from {{ ref('int_touched_dates') }})) or (period = 'month' and period_start in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }})) or (scope, account_set) not in (select (scope, account_set) from {{ ref('int_account_sets') }}){% endif %}"
 ) }}
 
 with
 
-scopes as (
+account_scopes as (
 
-    select
-        scope,
-        account_sid,
-        list(account_sid order by account_sid) over (partition by scope) as account_sids
-    from {{ ref('account_scopes') }}
+    select * from {{ ref('account_scopes') }}
+
+),
+
+account_sets as (
+
+    select * from {{ ref('int_account_sets') }}
 
 ),
 
@@ -31,11 +33,11 @@ periods as (
     select distinct
         period_dates.period,
         period_dates.period_start,
-        scopes.scope
+        account_sets.scope
     from period_dates
-    cross join scopes
+    cross join account_sets
     {% if is_incremental() %}
-        where (period_dates.period, period_dates.period_start, scopes.scope) not in (
+        where (period_dates.period, period_dates.period_start, account_sets.scope) not in (
             select (period, period_start, scope) from {{ this }}
         )
     {% endif %}
@@ -48,7 +50,6 @@ delays as (
         periods.period,
         periods.period_start,
         periods.scope,
-        scopes.account_sids,
         daily_seconds_to_send.seconds_to_send,
         sum(daily_seconds_to_send.message_count) as message_count
     from periods
@@ -56,12 +57,12 @@ delays as (
         on
             periods.period = period_dates.period
             and periods.period_start = period_dates.period_start
-    inner join scopes
-        on periods.scope = scopes.scope
+    inner join account_scopes
+        on periods.scope = account_scopes.scope
     inner join {{ ref('daily_seconds_to_send') }} as daily_seconds_to_send
         on
             period_dates.figure_date = daily_seconds_to_send.message_date
-            and scopes.account_sid = daily_seconds_to_send.account_sid
+            and account_scopes.account_sid = daily_seconds_to_send.account_sid
     group by all
 
 ),
@@ -72,7 +73,6 @@ delays_in_order as (
         period,
         period_start,
         scope,
-        account_sids,
         seconds_to_send,
         sum(message_count) over in_order as messages_so_far,
         ((sum(message_count) over whole)::bigint - 1) * 0.95 as wanted_position
@@ -90,7 +90,6 @@ percentiles as (
         period,
         period_start,
         scope,
-        account_sids,
         max(messages_so_far) as message_count,
         min(seconds_to_send) filter (where messages_so_far > floor(wanted_position)) as below,
         min(seconds_to_send) filter (where messages_so_far > ceil(wanted_position)) as above,
@@ -101,11 +100,13 @@ percentiles as (
 )
 
 select
-    period,
-    period_start,
-    scope,
-    account_sids,
-    message_count::bigint as message_count,
-    below + distance * (above - below) as seconds_to_send_p95
+    percentiles.period,
+    percentiles.period_start,
+    percentiles.scope,
+    account_sets.account_set,
+    percentiles.message_count::bigint as message_count,
+    percentiles.below + percentiles.distance * (percentiles.above - percentiles.below)
+        as seconds_to_send_p95
 
 from percentiles
+inner join account_sets on percentiles.scope = account_sets.scope

@@ -288,7 +288,7 @@ winners as (
         recipient
     union all by name
     select
-        * exclude (month, account_sids, last_message_at),
+        * exclude (month, account_set, last_message_at),
         strftime(month, '%Y-%m') as page_period,
         last_message_at at time zone 'UTC' as last_message_at
     from {{ ref('int_monthly_winners') }}
