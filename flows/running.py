@@ -37,6 +37,9 @@ def prepare() -> None:
     # dbt makes a million objects that live to the end: to look through them again and again for
     # garbage takes a twentieth of a run.
     gc.set_threshold(100_000, 20, 100)
+    # Arrow would give memory back to the system after 10 ms and ask for it again for the next page,
+    # zeros and all: a thirtieth of reading. It looks at this when it is imported.
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "1000")
 
 
 def _quiet_prefect() -> None:
