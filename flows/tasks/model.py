@@ -151,7 +151,7 @@ def _written_at(path: Path) -> int:
 
 
 def _set_environment(build_file: Path, target: Path, memory: int) -> None:
-    """dbt takes what its project files do not name from the environment only."""
+    """dbt takes what its project files leave open, paths and memory, from the environment only."""
     os.environ["WAREHOUSE_BUILD_FILE"] = str(build_file)
     os.environ["WAREHOUSE_BUILD_MEMORY"] = f"{memory}MB"
     os.environ["DBT_TARGET_PATH"] = os.environ["DBT_LOG_PATH"] = str(target)
