@@ -35,9 +35,9 @@ def load(settings: Settings) -> None:
 
     Beside the lake's tables there are, for the models only: `lake.changed_messages` (rows as they
     were and as they are of every file that changed since the last successful build),
-    `lake.changed_extractions` (ledger rows added since) and `lake.touched_messages` (all files that
-    may hold messages of a day on which something changed). Another time zone, SQL, program version
-    or lake schema begins a new build file, so that every model is computed anew.
+    `lake.changed_extractions` (ledger rows added since) and `lake.touched_messages` (all messages
+    of the days on which something changed, and some of other days). Another time zone, SQL, program
+    version or lake schema begins a new build file, so that every model is computed anew.
     """
     fingerprint = _fingerprint(settings)
     if not _can_continue(settings.build_file, fingerprint):
@@ -67,7 +67,7 @@ def load(settings: Settings) -> None:
         for table in TABLES.values():
             _show(connection, table, settings.versions, current[table.name])
         _show_changes(connection, settings.versions)
-        _show_touched(connection, settings.versions, current[MESSAGES.name])
+        _show_touched(connection, settings.versions, current[MESSAGES.name], settings.timezone)
         connection.execute("commit")
         built = connection.execute("select path from pipeline.built").fetchall()
     needed = {path for _, path in loaded} | {path for (path,) in built}
@@ -116,46 +116,96 @@ def _show_changes(connection: duckdb.DuckDBPyConnection, versions: Path) -> None
     connection.execute(f"create or replace view lake.changed_extractions as {new} except {old}")
 
 
-def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: list[str]) -> None:
-    """Only these files are read to compute the touched days anew, not all of history.
+def _show_touched(
+    connection: duckdb.DuckDBPyConnection, versions: Path, paths: list[str], timezone: str
+) -> None:
+    """Only these rows are looked through to compute the touched days anew, not all of history.
 
-    The statistics in the files say of which days their messages are; a day either side covers
-    every time zone.
+    The statistics in the files say when their messages were created and sent. A file of which only
+    some were sent on a touched day (most were scheduled long before) gives those alone: DuckDB
+    reads little more of it than that column.
     """
-    if paths:
-        touched = connection.execute(
-            """
-            with days as (
-                select (coalesce(sent_at, created_at) at time zone 'UTC')::date as day
-                from lake.changed_messages
-                union
-                select unnest(generate_series(
-                    (window_start at time zone 'UTC')::date,
-                    (window_end at time zone 'UTC')::date, interval 1 day
-                ))::date as day
-                from lake.changed_extractions
-                where dataset in ('messages', 'unsent_messages')
-            ),
-            files as (
-                select
-                    file_name,
-                    min(stats_min_value::timestamptz) - interval 1 day as first_at,
-                    max(stats_max_value::timestamptz) + interval 1 day as last_at,
-                    bool_or(stats_max_value is null and stats_null_count < num_values) as is_unsure
-                from parquet_metadata(?)
-                where path_in_schema in ('created_at', 'sent_at')
-                group by file_name
-            )
-            select distinct file_name from files left join days on true
-            where is_unsure or day between first_at::date and last_at::date
-            order by file_name
-            """,
-            [paths],
-        ).fetchall()
-        paths = [path for (path,) in touched]
-    connection.execute(
-        f"create or replace view lake.touched_messages as {_select(MESSAGES, versions, paths)}"
+    parameters = {"paths": paths, "timezone": timezone}
+    files = connection.execute(_TOUCHED_FILES, parameters).fetchall() if paths else []
+    whole = [path for path, is_whole, *_ in files if is_whole]
+    select = _select(MESSAGES, versions, whole)
+    partly = [row for row in files if not row[1]]
+    if partly:
+        _, _, begin, end = partly[0]
+        rows = _select(MESSAGES, versions, [path for path, *_ in partly])
+        select += f" union all {rows} where sent_at >= '{begin}' and sent_at < '{end}'"
+    connection.execute(f"create or replace view lake.touched_messages as {select}")
+
+
+# Days are local ones, as in the models, and begin at their first midnight: where clocks go back
+# over it there are two.
+_TOUCHED_FILES = """
+    with changes as (
+        select
+            (coalesce(sent_at, created_at) at time zone $timezone)::date as first_day,
+            first_day as last_day
+        from lake.changed_messages
+        union
+        select
+            (window_start at time zone $timezone)::date,
+            (window_end at time zone $timezone)::date
+        from lake.changed_extractions
+        where dataset in ('messages', 'unsent_messages')
+    ),
+    days as (
+        select distinct unnest(generate_series(first_day, last_day, interval 1 day))::date as day
+        from changes
+    ),
+    midnights as (
+        select day, unnest([day, day + 1]) as midnight from days
+    ),
+    instants as (
+        select day, midnight, midnight::timestamp at time zone $timezone as instant from midnights
+    ),
+    stretches as (
+        select
+            min(first_instant) as begins,
+            max(first_instant) as ends
+        from (
+            select
+                day,
+                case when ((instant - interval 1 hour) at time zone $timezone)::date = midnight
+                    then instant - interval 1 hour else instant end as first_instant
+            from instants
+        )
+        group by day
+    ),
+    files as (
+        select
+            file_name,
+            min(earliest) filter (path_in_schema = 'created_at') as created_from,
+            max(latest) filter (path_in_schema = 'created_at') as created_to,
+            min(earliest) filter (path_in_schema = 'sent_at') as sent_from,
+            max(latest) filter (path_in_schema = 'sent_at') as sent_to,
+            bool_or(latest is null and stats_null_count < num_values) as is_unsure
+        from (
+            select
+                *,
+                stats_min_value::timestamptz as earliest,
+                stats_max_value::timestamptz as latest
+            from parquet_metadata($paths)
+            where path_in_schema in ('created_at', 'sent_at')
+        )
+        group by file_name
     )
+    select
+        file_name,
+        bool_or(is_unsure or coalesce(created_from < ends and created_to >= begins, false)),
+        (select min(begins) from stretches)::varchar,
+        (select max(ends) from stretches)::varchar
+    from files
+    left join stretches on true
+    where is_unsure
+        or (created_from < ends and created_to >= begins)
+        or (sent_from < ends and sent_to >= begins)
+    group by file_name
+    order by file_name
+"""
 
 
 def _select(table: Table, versions: Path, paths: list[str]) -> str:

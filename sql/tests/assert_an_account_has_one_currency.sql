@@ -1,7 +1,7 @@
 {{ config(severity='warn') }}
 
--- of each hour the greatest is counted; the files with the days that are computed anew are looked
--- at whole
+-- of each hour the greatest is counted; of the days that are computed anew all messages are looked
+-- at
 with
 
 currencies as (

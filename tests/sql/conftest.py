@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence, Set
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import duckdb
-import pyarrow as pa
 import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
 from flows.settings import SQL_FOLDER
 from tests.conftest import shared_folder
-from transforms.tables import EXTRACTIONS, MESSAGES, TABLES, Table, conform
+from tests.sql.lake_rows import LakeRows, typed
+from transforms.tables import EXTRACTIONS, MESSAGES, TABLES
 
 # Its clocks went back on 25 October 2026 at 01:00 UTC.
 TIMEZONE = "Europe/Madrid"
 VARIABLES = {"timezone": TIMEZONE, "language": "en", "monthly_budget": 100}
-
-Rows = Sequence[Mapping[str, Any]]
-LakeRows = Mapping[str, Rows]
 
 
 class Dbt:
@@ -102,7 +98,7 @@ class Build:
         """
         self._shown = lake
         tables = [
-            (table.name, _typed(table, lake.get(table.name, ()))) for table in TABLES.values()
+            (table.name, typed(table, lake.get(table.name, ()))) for table in TABLES.values()
         ]
         old, new = self._built.get("messages", ()), lake.get("messages", ())
         days = {
@@ -112,10 +108,10 @@ class Build:
         read_before = self._built.get("extractions", ())
         read = [row for row in lake.get("extractions", ()) if row not in read_before]
         tables += [
-            ("changed_messages", _typed(MESSAGES, changed)),
-            # A load shows whole files that may be touched: all of them is always right.
-            ("touched_messages", _typed(MESSAGES, new)),
-            ("changed_extractions", _typed(EXTRACTIONS, read)),
+            ("changed_messages", typed(MESSAGES, changed)),
+            # A load may show messages of other days too: all of them is always right.
+            ("touched_messages", typed(MESSAGES, new)),
+            ("changed_extractions", typed(EXTRACTIONS, read)),
         ]
         with duckdb.connect(str(self.path)) as connection:
             connection.execute("create schema if not exists lake")
@@ -161,30 +157,6 @@ class Build:
             "where table_schema in ('marts', 'reports', 'alerts') and table_type = 'BASE TABLE'"
         )
         return {name: self.query(f"from {name} order by all") for (name,) in sorted(names)}
-
-
-def _typed(table: Table, rows: Rows) -> pa.Table:
-    """The rows with the lake's columns and types."""
-    return conform(
-        table,
-        pa.table(
-            {
-                field.name: pa.array(
-                    [row[field.name] if field.name in row else _nothing(field) for row in rows],
-                    field.type,
-                )
-                for field in table.schema
-            }
-        ),
-    )
-
-
-def _nothing(field: pa.Field) -> Any:
-    if field.nullable:
-        return None
-    if pa.types.is_timestamp(field.type):
-        return datetime(2026, 1, 1, tzinfo=UTC)
-    return pa.scalar(0).cast(field.type).as_py()
 
 
 @pytest.fixture(scope="session")

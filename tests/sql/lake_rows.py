@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+
+import pyarrow as pa
+
+from transforms.tables import Table, conform
+
+Rows = Sequence[Mapping[str, Any]]
+LakeRows = Mapping[str, Rows]
 
 ANA, BEA, EVA = "+34600000001", "+34600000002", "+34600000003"
 LAST_RUN = datetime(2026, 11, 10, 6, tzinfo=UTC)
@@ -64,3 +72,27 @@ def usage(day: str, category: str, cost: str, **values: Any) -> dict[str, Any]:
         "currency": "USD",
         **values,
     }
+
+
+def typed(table: Table, rows: Rows) -> pa.Table:
+    """The rows with the lake's columns and types; what a row does not name is null, 0 or empty."""
+    return conform(
+        table,
+        pa.table(
+            {
+                field.name: pa.array(
+                    [row[field.name] if field.name in row else _nothing(field) for row in rows],
+                    field.type,
+                )
+                for field in table.schema
+            }
+        ),
+    )
+
+
+def _nothing(field: pa.Field) -> Any:
+    if field.nullable:
+        return None
+    if pa.types.is_timestamp(field.type):
+        return datetime(2026, 1, 1, tzinfo=UTC)
+    return pa.scalar(0).cast(field.type).as_py()

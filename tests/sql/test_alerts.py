@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.sql.conftest import Build, LakeRows
-from tests.sql.lake_rows import LAST_RUN, at, message, priced, read, usage
+from tests.sql.conftest import Build
+from tests.sql.lake_rows import LAST_RUN, LakeRows, at, message, priced, read, usage
 
 pytestmark = pytest.mark.xdist_group("sql-alerts")
 

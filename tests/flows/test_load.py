@@ -1,0 +1,142 @@
+"""What a load shows to the models: all of what they compute anew, and little else."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+
+from flows.lake import Lake
+from flows.settings import Settings, read_settings
+from flows.tasks.load import load
+from tests.sql.lake_rows import typed
+from transforms.tables import EXTRACTIONS, MESSAGES
+
+FIRST = datetime(2026, 10, 20, tzinfo=UTC)
+DAYS = 16
+# In Havana clocks go back on 1 November from 01:00 to 00:00, so that day has two midnights.
+ZONES = ["UTC", "America/Havana", "Europe/Madrid", "Pacific/Auckland"]
+
+
+@pytest.fixture(params=ZONES)
+def settings(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    monkeypatch.setenv("WAREHOUSE_DATA_ROOT", str(tmp_path))
+    monkeypatch.setenv("WAREHOUSE_TIMEZONE", request.param)
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", "AC" + "0" * 32)
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "0" * 32)
+    found = read_settings()
+    found.build.mkdir(parents=True)
+    return found
+
+
+def messages(chance: random.Random, zone: ZoneInfo) -> list[dict[str, Any]]:
+    """Some of each hour, more around local midnight; one in ten is sent only after days."""
+    moments = [FIRST + timedelta(seconds=chance.randrange(DAYS * 86_400)) for _ in range(1500)]
+    for day in range(1, DAYS):
+        midnight = datetime.combine(FIRST.date() + timedelta(days=day), datetime.min.time(), zone)
+        moments += [
+            midnight.astimezone(UTC) + timedelta(minutes=15 * quarter) for quarter in range(-9, 10)
+        ]
+    rows = []
+    for number, created_at in enumerate(moments):
+        waits = chance.choice([None, *[timedelta(seconds=chance.randrange(90))] * 8,
+                               timedelta(hours=chance.randrange(24 * 7))])  # fmt: skip
+        rows.append(
+            {
+                "message_sid": f"SM{number}", "account_sid": "AC1", "status": "sent",
+                "created_at": created_at, "sent_at": None if waits is None else created_at + waits,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def write(lake: Lake, rows: list[dict[str, Any]]) -> None:
+    days = {row["created_at"].date() for row in rows}
+    with lake.transaction() as transaction:
+        for day in days:
+            of_day = [row for row in rows if row["created_at"].date() == day]
+            transaction.replace(MESSAGES, f"{day}", typed(MESSAGES, of_day))
+
+
+def load_and_build(settings: Settings) -> None:
+    load.fn(settings)
+    with duckdb.connect(str(settings.build_file)) as connection:
+        connection.execute("create or replace table pipeline.built as from pipeline.loaded")
+
+
+def touched(settings: Settings) -> list[tuple[str, datetime, datetime | None]]:
+    load.fn(settings)
+    with duckdb.connect(str(settings.build_file)) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        return connection.execute(
+            "select message_sid, created_at, sent_at from lake.touched_messages order by all"
+        ).fetchall()
+
+
+def local_day(row: dict[str, Any], zone: ZoneInfo) -> date:
+    return (row["sent_at"] or row["created_at"]).astimezone(zone).date()
+
+
+@pytest.mark.parametrize("day", ["2026-10-24", "2026-10-25", "2026-11-01", "2026-11-02"])
+def test_every_message_of_a_changed_day_is_shown(settings: Settings, day: str) -> None:
+    zone = ZoneInfo(settings.timezone)
+    rows = messages(random.Random(1), zone)
+    lake = Lake(settings.lake)
+    write(lake, rows)
+    load_and_build(settings)
+    assert touched(settings) == []
+
+    of_file = [row for row in rows if f"{row['created_at'].date()}" == day]
+    of_file[0]["status"] = "delivered"
+    write(lake, of_file)
+
+    days = {local_day(row, zone) for row in of_file}
+    wanted = {row["message_sid"] for row in rows if local_day(row, zone) in days}
+    shown = touched(settings)
+    assert wanted <= {sid for sid, *_ in shown}
+    assert len({sid for sid, *_ in shown}) == len(shown)
+    assert len(shown) < len(rows)
+
+
+def test_of_days_before_only_what_was_sent_on_a_changed_day_is_shown(settings: Settings) -> None:
+    zone = ZoneInfo(settings.timezone)
+    noon = datetime(2026, 11, 1, 12, tzinfo=zone).astimezone(UTC)
+    early = [
+        {"message_sid": f"SM{number}", "account_sid": "AC1", "status": "delivered",
+         "created_at": noon - timedelta(days=6), "sent_at": noon + timedelta(days=wait)}
+        for number, wait in enumerate([-6, -6, -1, 0, 1])
+    ]  # fmt: skip
+    late = [{**early[0], "message_sid": "SM9", "created_at": noon, "sent_at": noon}]
+    lake = Lake(settings.lake)
+    write(lake, early + late)
+    load_and_build(settings)
+    write(lake, [{**late[0], "status": "read"}])
+    assert [sid for sid, *_ in touched(settings)] == ["SM3", "SM9"]
+
+
+def test_a_day_that_was_read_again_is_shown(settings: Settings) -> None:
+    zone = ZoneInfo(settings.timezone)
+    rows = messages(random.Random(1), zone)
+    lake = Lake(settings.lake)
+    write(lake, rows)
+    load_and_build(settings)
+    start = datetime(2026, 10, 31, tzinfo=zone)
+    end = datetime(2026, 11, 2, tzinfo=zone)
+    window = {
+        "run_id": "daily-1", "account_sid": "AC1", "dataset": "messages", "outcome": "ok",
+        "window_start": start, "window_end": end, "read_at": end,
+    }  # fmt: skip
+    with lake.transaction() as transaction:
+        transaction.append(EXTRACTIONS, typed(EXTRACTIONS, [window]))
+    days = {date(2026, 10, 31), date(2026, 11, 1)}
+    wanted = {row["message_sid"] for row in rows if local_day(row, zone) in days}
+    shown = {sid for sid, *_ in touched(settings)}
+    assert wanted <= shown
+    assert len(shown) < len(rows)
