@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from tests.sql.conftest import Build, LakeRows
-from tests.sql.lake_rows import ANA, BEA, EVA, at, message, priced, read, usage
+from tests.sql.conftest import Build
+from tests.sql.lake_rows import ANA, BEA, EVA, LakeRows, at, message, priced, read, usage
 
 pytestmark = pytest.mark.xdist_group("sql-figures")
 
@@ -214,3 +214,23 @@ def test_an_account_that_joins_changes_what_all_were_before(
             "select distinct account_sid from marts.page_recipients where account_sid like 'all%'"
         )
     }
+
+
+def test_many_days_are_put_in_their_order(new_build: Callable[[], Build]) -> None:
+    """So a day's run finds its few days together, and replaces only them."""
+    clause = "{{ in_order_of('message_date', ref('int_touched_dates')) }}"
+    for day_count, expected in (2, ""), (70, "order by message_date"):
+        first = date(2026, 9, 1)
+        build = new_build()
+        build.update(
+            {
+                "messages": [
+                    message(number, f"{first + timedelta(days=number)} 12:00", "delivered")
+                    for number in range(day_count)
+                ]
+            }
+        )
+        assert (build.shown(f"select '{clause}' as said")["said"] or "") == expected
+    rows = build.query("select message_date from marts.daily_recipients order by rowid")
+    assert len(rows) == 70
+    assert rows == sorted(rows)

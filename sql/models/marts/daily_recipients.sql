@@ -31,3 +31,4 @@ select
 
 from messages
 group by all
+{{ in_order_of('message_date', ref('int_touched_dates')) }}

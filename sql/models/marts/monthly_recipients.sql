@@ -36,3 +36,4 @@ select
 
 from daily_recipients
 group by all
+{{ in_order_of('month', ref('int_touched_dates')) }}
