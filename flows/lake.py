@@ -75,8 +75,7 @@ class Lake:
         else:
             paths = [self.path(table, partition) for partition in partitions]
         schema = pa.schema([f for f in table.schema if not columns or f.name in columns])
-        parts = (_read_by_name(path, schema) for path in paths if path.exists())
-        kept = [part if where is None else part.filter(where) for part in parts]
+        kept = [_read_by_name(path, schema, where) for path in paths if path.exists()]
         return pa.concat_tables(kept) if kept else schema.empty_table()
 
     def newest(self, file: LakeFile, column: str, default: datetime) -> datetime:
@@ -207,15 +206,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_by_name(path: Path, schema: pa.Schema) -> pa.Table:
+def _read_by_name(path: Path, schema: pa.Schema, where: pc.Expression | None) -> pa.Table:
     """A file's rows in the schema: a column the file lacks is null."""
-    with pq.ParquetFile(path) as file:
+    # Texts that recur are made for the rows that are kept alone.
+    recurring = [f.name for f in schema if pa.types.is_string(f.type) and f.name not in _DISTINCT]
+    with pq.ParquetFile(path, read_dictionary=recurring if where is not None else None) as file:
         names = set(file.schema_arrow.names)
         held = file.read([name for name in schema.names if name in names])
     columns = [
-        held[field.name].cast(field.type)
-        if field.name in names
-        else pa.nulls(held.num_rows, field.type)
+        held[field.name] if field.name in names else pa.nulls(held.num_rows, field.type)
         for field in schema
     ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    rows = pa.Table.from_arrays(columns, names=schema.names)
+    return (rows if where is None else rows.filter(where)).cast(schema)

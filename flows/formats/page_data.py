@@ -190,6 +190,8 @@ def _rows(
 
 def _plain(value: Any) -> Any:
     """A value, or rows of values, as JSON has them; a float with no more digits than are shown."""
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     if isinstance(value, Decimal):

@@ -75,11 +75,17 @@ class Rows:
             '<row r="', numbers, '"', attributes, ">", *placed, "</row>", "",
             null_handling="replace", null_replacement="",
         )  # fmt: skip
-        self._sheet.fh.write(_joined(rows))
+        self._write(rows)
         self._next += count
         # So that XlsxWriter knows what it holds, and goes on behind it.
         self._sheet._check_dimensions(self._next - 1, len(columns) - 1)
         self._sheet._write_single_row(self._next)
+
+    def _write(self, texts: pa.StringArray) -> None:
+        """Write an array that was just made: the bytes it holds, one text behind the other."""
+        self._sheet.fh.flush()
+        _, _, content = texts.buffers()
+        self._sheet.fh.buffer.write(content)
 
 
 class Cells(dict[Any, Any]):
@@ -113,9 +119,3 @@ def digits(values: pa.Array) -> pa.StringArray:
 
 def _height(points: float | None) -> str:
     return "" if points is None else f' ht="{points:.16g}" customHeight="1"'
-
-
-def _joined(texts: pa.StringArray) -> str:
-    """All texts of an array that was just made, one behind the other."""
-    _, _, content = texts.buffers()
-    return str(content, "utf-8")
