@@ -275,27 +275,13 @@ rejects as (
 
 ),
 
-scheduled as (
-
-    select
-        messages.account_sid,
-        messages.message_date as figure_date,
-        count(*) as message_count
-    from {{ ref('messages') }} as messages
-    where messages.status = 'scheduled'
-    group by all
-
-),
-
 backlog as (
 
     select
         thresholds.alert,
         daily_figures.account_sid,
         'messages' as subject,
-        sum(
-            daily_figures.unsettled_count - coalesce(scheduled.message_count, 0)
-        )::double as observed,
+        sum(daily_figures.unsettled_count - daily_figures.scheduled_count)::double as observed,
         any_value(thresholds.threshold) as expected,
         observed / any_value(thresholds.minimum_sample) as badness,
         min(daily_figures.figure_date) filter (where daily_figures.unsettled_count > 0)
@@ -306,10 +292,6 @@ backlog as (
     cross join clock
     inner join thresholds
         on thresholds.alert = 'unsettled_backlog'
-    left join scheduled
-        on
-            daily_figures.account_sid = scheduled.account_sid
-            and daily_figures.figure_date = scheduled.figure_date
     where
         daily_figures.calendar = 'local'
         and daily_figures.figure_date < clock.local_date - thresholds.threshold::integer

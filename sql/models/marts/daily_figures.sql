@@ -90,7 +90,8 @@ message_figures as (
         sum(message_cost) as message_cost,
         sum(failed_cost) as failed_cost,
         sum(unpriced_count) as unpriced_count,
-        sum(unsettled_count) as unsettled_count
+        sum(unsettled_count) as unsettled_count,
+        sum(scheduled_count) as scheduled_count
     from messages_by_day
     group by all
 
@@ -163,6 +164,7 @@ select
     message_figures.failed_cost::decimal(18, 6) as failed_cost,
     coalesce(message_figures.unpriced_count, 0)::bigint as unpriced_count,
     coalesce(message_figures.unsettled_count, 0)::bigint as unsettled_count,
+    coalesce(message_figures.scheduled_count, 0)::bigint as scheduled_count,
     cost_figures.total_cost::decimal(18, 6) as total_cost,
     cost_figures.message_usage_cost::decimal(18, 6) as message_usage_cost,
     cost_figures.monthly_fee_cost::decimal(18, 6) as monthly_fee_cost,

@@ -51,7 +51,8 @@ hours as (
         sum(message_cost)::decimal(18, 6) as message_cost,
         (sum(message_cost) filter (where is_failed))::decimal(18, 6) as failed_cost,
         count(*) filter (where message_cost is null) as unpriced_count,
-        count(*) filter (where not is_settled) as unsettled_count
+        count(*) filter (where not is_settled) as unsettled_count,
+        count(*) filter (where status = 'scheduled') as scheduled_count
 
     from messages
     group by all
