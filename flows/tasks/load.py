@@ -148,7 +148,7 @@ _TOUCHED_FILES = """
         union
         select
             (window_start at time zone $timezone)::date,
-            (window_end at time zone $timezone)::date
+            ((window_end - interval 1 microsecond) at time zone $timezone)::date
         from lake.changed_extractions
         where dataset in ('messages', 'unsent_messages')
     ),
