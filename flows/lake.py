@@ -208,14 +208,22 @@ def sync_folder(folder: Path) -> None:
 
 def _read_by_name(path: Path, schema: pa.Schema, where: pc.Expression | None) -> pa.Table:
     """A file's rows in the schema: a column the file lacks is null."""
-    # Texts that recur are made for the rows that are kept alone.
-    recurring = [f.name for f in schema if pa.types.is_string(f.type) and f.name not in _DISTINCT]
-    with pq.ParquetFile(path, read_dictionary=recurring if where is not None else None) as file:
-        names = set(file.schema_arrow.names)
-        held = file.read([name for name in schema.names if name in names])
-    columns = [
-        held[field.name] if field.name in names else pa.nulls(held.num_rows, field.type)
-        for field in schema
+    held_schema = pq.read_schema(path)
+    names = [name for name in schema.names if name in held_schema.names]
+    # Recurring texts are made only for the rows that are kept.
+    recurring = [
+        name
+        for name in names
+        if where is not None
+        and name not in _DISTINCT
+        and pa.types.is_string(schema.field(name).type)
     ]
-    rows = pa.Table.from_arrays(columns, names=schema.names)
-    return (rows if where is None else rows.filter(where)).cast(schema)
+    with pq.ParquetFile(path, read_dictionary=recurring) as file:
+        rows = file.read(names)
+    for field in schema:
+        if field.name not in names:
+            rows = rows.append_column(field.name, pa.nulls(rows.num_rows, field.type))
+    if where is not None:
+        rows = rows.filter(where)
+    columns = [rows[field.name].cast(field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)

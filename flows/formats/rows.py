@@ -65,6 +65,8 @@ class Rows:
             heights: points, for those of these rows that are not as high as usual.
         """
         count = len(columns[0])
+        if not count:
+            return
         numbers = pa.array(range(self._next + 1, self._next + 1 + count)).cast(pa.string())
         attributes = pa.array([_height(heights.get(row)) for row in range(count)], pa.string())
         placed = (

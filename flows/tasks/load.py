@@ -23,6 +23,7 @@ from flows.lake import Lake
 from flows.orchestration import task
 from flows.settings import SQL_FOLDER, Settings
 from transforms.tables import EXTRACTIONS, MESSAGES, TABLES, Table
+from transforms.windows import join_spans
 
 # DuckDB clients back to 1.1 open a file of this storage version.
 STORAGE_VERSION = "v1.0.0"
@@ -121,25 +122,27 @@ def _show_touched(
 ) -> None:
     """Only these rows are looked through to compute the touched days anew, not all of history.
 
-    The statistics in the files say when their messages were created and sent. A file of which only
-    some were sent on a touched day (most were scheduled long before) gives those alone: DuckDB
-    reads little more of it than that column.
+    The statistics in the files say when their messages were created and sent. A file whose messages
+    were all created on other days, and some sent on a touched one (they had been scheduled), shows
+    no more than these: DuckDB reads all of it in that column only.
     """
-    parameters = {"paths": paths, "timezone": timezone}
-    files = connection.execute(_TOUCHED_FILES, parameters).fetchall() if paths else []
-    whole = [path for path, is_whole, *_ in files if is_whole]
-    select = _select(MESSAGES, versions, whole)
-    partly = [row for row in files if not row[1]]
+    connection.execute(_TOUCHED_DAYS, {"timezone": timezone})
+    days = connection.execute("select begins, ends from touched_days").fetchall()
+    files = connection.execute(_TOUCHED_FILES, {"paths": paths}).fetchall() if paths else []
+    select = _select(MESSAGES, versions, [path for path, is_whole in files if is_whole])
+    partly = [path for path, is_whole in files if not is_whole]
     if partly:
-        _, _, begin, end = partly[0]
-        rows = _select(MESSAGES, versions, [path for path, *_ in partly])
-        select += f" union all {rows} where sent_at >= '{begin}' and sent_at < '{end}'"
+        sent_then = " or ".join(
+            f"(sent_at >= '{begin}' and sent_at < '{end}')" for begin, end in join_spans(days)
+        )
+        select += f" union all {_select(MESSAGES, versions, partly)} where {sent_then}"
     connection.execute(f"create or replace view lake.touched_messages as {select}")
 
 
-# Days are local ones, as in the models, and begin at their first midnight: where clocks go back
-# over it there are two.
-_TOUCHED_FILES = """
+# Days are local ones, as in the models: from their first midnight to the last of the next day.
+# Where clocks go back over it a day has two.
+_TOUCHED_DAYS = """
+    create or replace temporary table touched_days as
     with changes as (
         select
             (coalesce(sent_at, created_at) at time zone $timezone)::date as first_day,
@@ -157,32 +160,33 @@ _TOUCHED_FILES = """
         from changes
     ),
     midnights as (
-        select day, unnest([day, day + 1]) as midnight from days
-    ),
-    instants as (
-        select day, midnight, midnight::timestamp at time zone $timezone as instant from midnights
-    ),
-    stretches as (
         select
-            min(first_instant) as begins,
-            max(first_instant) as ends
-        from (
-            select
-                day,
-                case when ((instant - interval 1 hour) at time zone $timezone)::date = midnight
-                    then instant - interval 1 hour else instant end as first_instant
-            from instants
-        )
-        group by day
-    ),
-    files as (
+            day,
+            midnight,
+            hours_before,
+            (midnight::timestamp at time zone $timezone) - to_hours(hours_before) as instant
+        from (select day, unnest([day, day + 1]) as midnight from days)
+        cross join range(4) as earlier (hours_before)
+    )
+    select
+        day,
+        min(instant) as begins,
+        max(instant) as ends
+    from midnights
+    where hours_before = 0 or (instant at time zone $timezone)::date = midnight
+    group by day
+"""
+
+# A file without statistics may hold anything.
+_TOUCHED_FILES = """
+    with files as (
         select
             file_name,
             min(earliest) filter (path_in_schema = 'created_at') as created_from,
             max(latest) filter (path_in_schema = 'created_at') as created_to,
             min(earliest) filter (path_in_schema = 'sent_at') as sent_from,
             max(latest) filter (path_in_schema = 'sent_at') as sent_to,
-            bool_or(latest is null and stats_null_count < num_values) as is_unsure
+            bool_or(latest is null and coalesce(stats_null_count < num_values, true)) as is_unsure
         from (
             select
                 *,
@@ -195,11 +199,9 @@ _TOUCHED_FILES = """
     )
     select
         file_name,
-        bool_or(is_unsure or coalesce(created_from < ends and created_to >= begins, false)),
-        (select min(begins) from stretches)::varchar,
-        (select max(ends) from stretches)::varchar
+        bool_or(is_unsure or coalesce(created_from < ends and created_to >= begins, false))
     from files
-    left join stretches on true
+    left join touched_days on true
     where is_unsure
         or (created_from < ends and created_to >= begins)
         or (sent_from < ends and sent_to >= begins)

@@ -1,4 +1,4 @@
-{# Messages as marts.messages describes them, from rows of the lake: all, or some files' alone. #}
+{# Messages as marts.messages describes them, from rows of the lake: all, or some. #}
 {% macro messages_of(held) -%}
 with
 

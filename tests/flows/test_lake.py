@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -116,6 +117,11 @@ def test_an_old_file_without_a_column_is_read_with_nulls(tmp_path: Path) -> None
     pq.write_table(pa.table({"status": ["active"], "account_sid": ["AC1"]}), path)
     (row,) = lake.read(ACCOUNTS).to_pylist()
     assert (row["account_sid"], row["status"], row["name"]) == ("AC1", "active", None)
+    # Also where some rows alone are asked for, and where a column may not be null by now.
+    held = lake.read(ACCOUNTS, where=pc.field("name").is_null() & (pc.field("status") == "active"))
+    assert held.to_pylist() == [row]
+    pq.write_table(pa.table({"name": ["Shop"]}), path)
+    assert lake.read(ACCOUNTS)["account_sid"].to_pylist() == [None]
 
 
 def test_rows_that_do_not_conform_are_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from flows.lake import Lake
@@ -119,6 +120,47 @@ def test_of_days_before_only_what_was_sent_on_a_changed_day_is_shown(settings: S
     load_and_build(settings)
     write(lake, [{**late[0], "status": "read"}])
     assert [sid for sid, *_ in touched(settings)] == ["SM3", "SM9"]
+
+
+def test_between_two_changed_days_little_is_shown(settings: Settings) -> None:
+    zone = ZoneInfo(settings.timezone)
+    noon = datetime(2026, 11, 10, 12, tzinfo=zone).astimezone(UTC)
+    rows = [
+        {"message_sid": f"SM{number}", "account_sid": "AC1", "status": "sent",
+         "created_at": noon - timedelta(days=created), "sent_at": noon - timedelta(days=sent)}
+        for number, (created, sent) in enumerate(
+            [(9, 9), (5, 5), (5, 4), (5, 0), (0, 0), (9, 5), (7, 0)]
+        )
+    ]  # fmt: skip
+    lake = Lake(settings.lake)
+    write(lake, rows)
+    load_and_build(settings)
+    write(lake, [{**rows[4], "status": "read"}])
+    assert [sid for sid, *_ in touched(settings)] == ["SM3", "SM4", "SM6"]
+    write(lake, [{**rows[0], "status": "read"}, rows[5]])
+    # SM0 and SM5 are of one file: the days of both may have changed.
+    assert [sid for sid, *_ in touched(settings)] == [f"SM{number}" for number in range(7)]
+    write(lake, [{**rows[0], "status": "read"}, {**rows[5], "sent_at": rows[0]["sent_at"]}])
+    load_and_build(settings)
+    write(lake, [{**rows[0], "status": "sent"}, {**rows[5], "sent_at": rows[0]["sent_at"]}])
+    write(lake, [{**rows[4], "status": "sent"}])
+    assert [sid for sid, *_ in touched(settings)] == ["SM0", "SM3", "SM4", "SM5", "SM6"]
+
+
+def test_a_file_without_statistics_is_shown_whole(settings: Settings) -> None:
+    zone = ZoneInfo(settings.timezone)
+    rows = messages(random.Random(1), zone)
+    lake = Lake(settings.lake)
+    write(lake, rows)
+    plain = lake.path(MESSAGES, "2026-10-22")
+    held = pq.read_table(plain)
+    plain.chmod(0o600)
+    pq.write_table(held, plain, write_statistics=False)
+    load_and_build(settings)
+    of_file = [row for row in rows if f"{row['created_at'].date()}" == "2026-11-02"]
+    write(lake, [{**of_file[0], "status": "read"}, *of_file[1:]])
+    shown = {sid for sid, *_ in touched(settings)}
+    assert set(held["message_sid"].to_pylist()) <= shown
 
 
 def test_a_day_that_was_read_again_is_shown(settings: Settings) -> None:

@@ -107,7 +107,7 @@ def lake() -> LakeRows:
         *messages_of("novel", 6, YESTERDAY, "undelivered", error_code=63999),
         *messages_of("backlog", 25, DAYS[3], price=None),
         # These have reason to wait.
-        *messages_of("backlog", 5, DAYS[3], "scheduled", price=None, sent_at=None),
+        *messages_of("backlog", 5, DAYS[2], "scheduled", price=None, sent_at=None),
     ]  # fmt: skip
     names = set(ACCOUNT) - {"denied", "old", "gap", "expiring", "backlog", "new"}
     denied, old, gap, expiring, backlog, new = (

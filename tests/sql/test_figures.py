@@ -225,12 +225,14 @@ def test_many_days_are_put_in_their_order(new_build: Callable[[], Build]) -> Non
         build.update(
             {
                 "messages": [
-                    message(number, f"{first + timedelta(days=number)} 12:00", "delivered")
+                    message(number, f"{first + timedelta(days=number * 37 % day_count)} 12:00",
+                            "delivered", recipient=f"+3460000{number:04}")
                     for number in range(day_count)
                 ]
             }
         )
         assert (build.shown(f"select '{clause}' as said")["said"] or "") == expected
-    rows = build.query("select message_date from marts.daily_recipients order by rowid")
-    assert len(rows) == 70
-    assert rows == sorted(rows)
+    for table, day in (("daily_recipients", "message_date"), ("monthly_recipients", "month")):
+        rows = build.query(f"select {day} from marts.{table} order by rowid")
+        assert len(rows) == 70
+        assert rows == sorted(rows)

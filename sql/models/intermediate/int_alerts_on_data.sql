@@ -284,7 +284,9 @@ backlog as (
         sum(daily_figures.unsettled_count - daily_figures.scheduled_count)::double as observed,
         any_value(thresholds.threshold) as expected,
         observed / any_value(thresholds.minimum_sample) as badness,
-        min(daily_figures.figure_date) filter (where daily_figures.unsettled_count > 0)
+        min(daily_figures.figure_date) filter (
+            where daily_figures.unsettled_count > daily_figures.scheduled_count
+        )
         ::timestamp at time zone '{{ var("timezone") }}' as since,
         null::varchar as detail_en,
         null::varchar as detail_es
