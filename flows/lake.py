@@ -208,8 +208,8 @@ def sync_folder(folder: Path) -> None:
 
 def _read_by_name(path: Path, schema: pa.Schema, where: pc.Expression | None) -> pa.Table:
     """A file's rows in the schema: a column the file lacks is null."""
-    held_schema = pq.read_schema(path)
-    names = [name for name in schema.names if name in held_schema.names]
+    metadata = pq.read_metadata(path)
+    names = [name for name in schema.names if name in metadata.schema.names]
     # Recurring texts are made only for the rows that are kept.
     recurring = [
         name
@@ -218,7 +218,7 @@ def _read_by_name(path: Path, schema: pa.Schema, where: pc.Expression | None) ->
         and name not in _DISTINCT
         and pa.types.is_string(schema.field(name).type)
     ]
-    with pq.ParquetFile(path, read_dictionary=recurring) as file:
+    with pq.ParquetFile(path, metadata=metadata, read_dictionary=recurring) as file:
         rows = file.read(names)
     for field in schema:
         if field.name not in names:

@@ -139,8 +139,8 @@ def _show_touched(
     connection.execute(f"create or replace view lake.touched_messages as {select}")
 
 
-# Days are local ones, as in the models: from their first midnight to the last of the next day.
-# Where clocks go back over it a day has two.
+# The days of int_touched_dates: local ones, from their first midnight to the last of the next day.
+# Where clocks go back over it a day has two; no clock goes back by more than three hours.
 _TOUCHED_DAYS = """
     create or replace temporary table touched_days as
     with changes as (

@@ -77,17 +77,16 @@ def test_rows_are_what_the_library_makes_of_their_cells(
             lambda flag: flag if flag is None else made.cell(Worksheet.write_boolean, flag)
         )
         for start, part in ((0, rows[:cut]), (cut, rows[cut:])):
-            if part:
-                keys, amounts, words, booleans = zip(*part, strict=True)
-                made.append(
-                    [
-                        pc.binary_join_element_wise(before, digits(numbers), after, "")
-                        for numbers in (pa.array(keys), pa.array(amounts, pa.float64()))
-                    ]
-                    + [texts_of(texts[word] for word in words)]
-                    + [texts_of(flags[flag] for flag in booleans)],
-                    {i - start: h for i, h in high.items() if start <= i < start + len(part)},
-                )
+            keys, amounts, words, booleans = zip(*part, strict=True) if part else [()] * 4
+            made.append(
+                [
+                    pc.binary_join_element_wise(before, digits(numbers), after, "")
+                    for numbers in (pa.array(keys, pa.int64()), pa.array(amounts, pa.float64()))
+                ]
+                + [texts_of(texts[word] for word in words)]
+                + [texts_of(flags[flag] for flag in booleans)],
+                {i - start: h for i, h in high.items() if start <= i < start + len(part)},
+            )
 
     ours, theirs = (
         written(tmp_path / "sheet.xlsx", fill).decode() for fill in (by_columns, cell_by_cell)
