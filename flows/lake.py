@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -65,18 +66,45 @@ class Lake:
         return folder / f"{table.name}.parquet"
 
     def read(
-        self, table: Table, partitions: Iterable[str] | None = None, columns: Sequence[str] = (),
-        where: pc.Expression | None = None,
-    ) -> pa.Table:  # fmt: skip
+        self, table: Table, partitions: Iterable[str] | None = None, columns: Sequence[str] = ()
+    ) -> pa.Table:
         """The rows of some partitions, of all by default, in the table's present schema; of some
-        columns only, if they are named; those rows only for which a condition on them is true."""
+        columns only, if they are named."""
+        schema = _schema_of(table, columns)
+        held = [_read_by_name(path, schema) for path in self._paths(table, partitions)]
+        return pa.concat_tables(held) if held else schema.empty_table()
+
+    def find(
+        self, table: Table, partitions: Iterable[str], columns: Sequence[str], condition: str
+    ) -> pa.Table:
+        """Some columns of those rows of some partitions for which a condition in SQL is true, in
+        the table's present schema.
+
+        DuckDB looks for them: what is read takes a third of the time of reading it all, and does
+        not wait for Python, which imports dbt meanwhile.
+        """
+        schema = _schema_of(table, columns)
+        paths = [str(path) for path in self._paths(table, partitions)]
+        if not paths:
+            return schema.empty_table()
+        with duckdb.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            # A column that no file has yet is null.
+            connection.register("no_rows", table.schema.empty_table())
+            found = connection.sql(
+                f"select {', '.join(schema.names)} from (from no_rows union all by name "
+                "from read_parquet($paths, union_by_name = true, hive_partitioning = false)) "
+                f"where {condition}",
+                params={"paths": paths},
+            ).to_arrow_table()
+        return found.cast(schema)
+
+    def _paths(self, table: Table, partitions: Iterable[str] | None) -> list[Path]:
+        """The files that are there of some partitions, of all by default."""
         if partitions is None:
-            paths = [file.path for file in self.files(table)]
-        else:
-            paths = [self.path(table, partition) for partition in partitions]
-        schema = pa.schema([f for f in table.schema if not columns or f.name in columns])
-        kept = [_read_by_name(path, schema, where) for path in paths if path.exists()]
-        return pa.concat_tables(kept) if kept else schema.empty_table()
+            return [file.path for file in self.files(table)]
+        paths = [self.path(table, partition) for partition in partitions]
+        return [path for path in paths if path.exists()]
 
     def newest(self, file: LakeFile, column: str, default: datetime) -> datetime:
         """The latest instant of a column, from the file's statistics; the default if they do not
@@ -206,24 +234,17 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_by_name(path: Path, schema: pa.Schema, where: pc.Expression | None) -> pa.Table:
+def _schema_of(table: Table, columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([f for f in table.schema if not columns or f.name in columns])
+
+
+def _read_by_name(path: Path, schema: pa.Schema) -> pa.Table:
     """A file's rows in the schema: a column the file lacks is null."""
-    metadata = pq.read_metadata(path)
-    names = [name for name in schema.names if name in metadata.schema.names]
-    # Recurring texts are made only for the rows that are kept.
-    recurring = [
-        name
-        for name in names
-        if where is not None
-        and name not in _DISTINCT
-        and pa.types.is_string(schema.field(name).type)
-    ]
-    with pq.ParquetFile(path, metadata=metadata, read_dictionary=recurring) as file:
+    with pq.ParquetFile(path) as file:
+        names = [name for name in schema.names if name in file.schema_arrow.names]
         rows = file.read(names)
     for field in schema:
         if field.name not in names:
             rows = rows.append_column(field.name, pa.nulls(rows.num_rows, field.type))
-    if where is not None:
-        rows = rows.filter(where)
     columns = [rows[field.name].cast(field.type) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)

@@ -34,11 +34,10 @@ _KEPT_FOR = 24 * 3600  # seconds a replaced version stays for readers of an olde
 def load(settings: Settings) -> None:
     """Make the build file show the lake as it is now.
 
-    Beside the lake's tables there are, for the models only: `lake.changed_messages` (rows as they
-    were and as they are of every file that changed since the last successful build),
-    `lake.changed_extractions` (ledger rows added since) and `lake.touched_messages` (all messages
-    of the days on which something changed, and some of other days). Another time zone, SQL, program
-    version or lake schema begins a new build file, so that every model is computed anew.
+    Beside the lake's tables there are, for the models only: `lake.touched_days` (those on which
+    something changed since the last successful build) and `lake.touched_messages` (all messages of
+    these days, and some of others). Another time zone, SQL, program version or lake schema begins a
+    new build file, so that every model is computed anew.
     """
     fingerprint = _fingerprint(settings)
     if not _can_continue(settings.build_file, fingerprint):
@@ -67,8 +66,9 @@ def load(settings: Settings) -> None:
             connection.executemany("insert into pipeline.loaded values (?, ?)", loaded)
         for table in TABLES.values():
             _show(connection, table, settings.versions, current[table.name])
-        _show_changes(connection, settings.versions)
-        _show_touched(connection, settings.versions, current[MESSAGES.name], settings.timezone)
+        _find_changes(connection, settings.versions)
+        connection.execute(TOUCHED_DAYS, {"timezone": settings.timezone})
+        _show_touched(connection, settings.versions, current[MESSAGES.name])
         connection.execute("commit")
         built = connection.execute("select path from pipeline.built").fetchall()
     needed = {path for _, path in loaded} | {path for (path,) in built}
@@ -95,8 +95,9 @@ def _show(
         )
 
 
-def _show_changes(connection: duckdb.DuckDBPyConnection, versions: Path) -> None:
-    """The rows of the files that differ between this load and the last successful build."""
+def _find_changes(connection: duckdb.DuckDBPyConnection, versions: Path) -> None:
+    """Temporary views of what differs between this load and the last successful build: messages,
+    as they were and as they are, of the files that do, and rows added to the ledger."""
 
     def paths(table: Table, one: str, other: str) -> list[str]:
         return [
@@ -110,49 +111,53 @@ def _show_changes(connection: duckdb.DuckDBPyConnection, versions: Path) -> None
 
     changed = paths(MESSAGES, "loaded", "built") + paths(MESSAGES, "built", "loaded")
     connection.execute(
-        f"create or replace view lake.changed_messages as {_select(MESSAGES, versions, changed)}"
+        f"create temporary view changed_messages as {_select(MESSAGES, versions, changed)}"
     )
     new = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "loaded", "built"))
     old = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "built", "loaded"))
-    connection.execute(f"create or replace view lake.changed_extractions as {new} except {old}")
+    connection.execute(f"create temporary view changed_extractions as {new} except {old}")
 
 
-def _show_touched(
-    connection: duckdb.DuckDBPyConnection, versions: Path, paths: list[str], timezone: str
-) -> None:
+def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: list[str]) -> None:
     """Only these rows are looked through to compute the touched days anew, not all of history.
 
     The statistics in the files say when their messages were created and sent. A file whose messages
     were all created on other days, and some sent on a touched one (they had been scheduled), shows
-    no more than these: DuckDB reads all of it in that column only.
+    no more than these. They are few, and copied: to find them, DuckDB reads when each message of
+    the file was sent.
     """
-    connection.execute(_TOUCHED_DAYS, {"timezone": timezone})
-    days = connection.execute("select begins, ends from touched_days").fetchall()
+    days = connection.execute("select begins, ends from lake.touched_days").fetchall()
     files = connection.execute(_TOUCHED_FILES, {"paths": paths}).fetchall() if paths else []
-    select = _select(MESSAGES, versions, [path for path, is_whole in files if is_whole])
     partly = [path for path, is_whole in files if not is_whole]
-    if partly:
-        sent_then = " or ".join(
-            f"(sent_at >= '{begin}' and sent_at < '{end}')" for begin, end in join_spans(days)
-        )
-        select += f" union all {_select(MESSAGES, versions, partly)} where {sent_then}"
-    connection.execute(f"create or replace view lake.touched_messages as {select}")
+    sent_then = " or ".join(
+        f"(sent_at >= '{begin}' and sent_at < '{end}')" for begin, end in join_spans(days)
+    )
+    connection.execute(
+        "create or replace table pipeline.sent_on_touched_days as "
+        f"{_select(MESSAGES, versions, partly)} where {sent_then or 'false'}"
+    )
+    whole = _select(MESSAGES, versions, [path for path, is_whole in files if is_whole])
+    connection.execute(
+        f"create or replace view lake.touched_messages as {whole} "
+        "union all from pipeline.sent_on_touched_days"
+    )
 
 
-# The days of int_touched_dates: local ones, from their first midnight to the last of the next day.
-# Where clocks go back over it a day has two; no clock goes back by more than three hours.
-_TOUCHED_DAYS = """
-    create or replace temporary table touched_days as
+# Local days on which something changed since the last successful build, from their first midnight
+# to the last of the next day, with the moment and time zone of marts.messages. Where clocks go back
+# over midnight a day has two; no clock goes back by more than three hours.
+TOUCHED_DAYS = """
+    create or replace table lake.touched_days as
     with changes as (
         select
             (coalesce(sent_at, created_at) at time zone $timezone)::date as first_day,
             first_day as last_day
-        from lake.changed_messages
+        from changed_messages
         union
         select
             (window_start at time zone $timezone)::date,
             ((window_end - interval 1 microsecond) at time zone $timezone)::date
-        from lake.changed_extractions
+        from changed_extractions
         where dataset in ('messages', 'unsent_messages')
     ),
     days as (
@@ -175,6 +180,7 @@ _TOUCHED_DAYS = """
     from midnights
     where hours_before = 0 or (instant at time zone $timezone)::date = midnight
     group by day
+    order by day
 """
 
 # A file without statistics may hold anything.
@@ -201,7 +207,7 @@ _TOUCHED_FILES = """
         file_name,
         bool_or(is_unsure or coalesce(created_from < ends and created_to >= begins, false))
     from files
-    left join touched_days on true
+    left join lake.touched_days on true
     where is_unsure
         or (created_from < ends and created_to >= begins)
         or (sent_from < ends and sent_to >= begins)

@@ -178,15 +178,14 @@ def _know_accounts(run: Run, accounts: Sequence[str], ledger: pa.Table) -> list[
             and run.lake.newest(file, "sent_at", older) >= still_open
         )
     ]
-    messages = run.lake.read(MESSAGES, partitions, _NEEDED, worth_knowing(still_open))
+    messages = run.lake.find(MESSAGES, partitions, _NEEDED, worth_knowing(still_open))
     known = [know_account(account_sid, messages, ledger, run.now, ages) for account_sid in accounts]
     # Identifiers take as long to read as all the rest, and few days have a message that is asked
     # for by its own.
     days = {instant_of(at).date() for account in known for at in account.unsent_at.tolist()}
-    unsent = run.lake.read(
-        MESSAGES, [f"{day}" for day in sorted(days)], (*_NEEDED, "message_sid"),
-        pc.field("sent_at").is_null(),
-    )  # fmt: skip
+    unsent = run.lake.find(
+        MESSAGES, [f"{day}" for day in sorted(days)], (*_NEEDED, "message_sid"), "sent_at is null"
+    )
     return [
         dataclasses.replace(account, unsent=know_unsent(account.account_sid, unsent, ledger))
         for account in known

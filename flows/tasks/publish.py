@@ -32,8 +32,8 @@ def publish(settings: Settings) -> None:
         for (schema,) in schemas:
             if schema not in (*_PUBLISHED_SCHEMAS, "main"):
                 connection.execute(f'drop schema "{schema}" cascade')
-        for view in ("changed_messages", "changed_extractions", "touched_messages"):
-            connection.execute(f"drop view if exists lake.{view}")
+        connection.execute("drop view lake.touched_messages")
+        connection.execute("drop table lake.touched_days")
         connection.execute("checkpoint")
     with temporary.open("rb") as file:
         os.fsync(file.fileno())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from flows.lake import Lake
-from transforms.tables import ACCOUNTS, EXTRACTIONS, MESSAGE_CHANGES
+from tests.sql.lake_rows import typed
+from transforms.tables import ACCOUNTS, EXTRACTIONS, MESSAGE_CHANGES, MESSAGES
 
 
 def accounts(*sids: str) -> pa.Table:
@@ -117,11 +118,34 @@ def test_an_old_file_without_a_column_is_read_with_nulls(tmp_path: Path) -> None
     pq.write_table(pa.table({"status": ["active"], "account_sid": ["AC1"]}), path)
     (row,) = lake.read(ACCOUNTS).to_pylist()
     assert (row["account_sid"], row["status"], row["name"]) == ("AC1", "active", None)
-    # Also where some rows alone are asked for, and where a column may not be null by now.
-    held = lake.read(ACCOUNTS, where=pc.field("name").is_null() & (pc.field("status") == "active"))
-    assert held.to_pylist() == [row]
+    found = lake.find(ACCOUNTS, [""], ACCOUNTS.schema.names, "name is null and status = 'active'")
+    assert found.to_pylist() == [row]
+    # Also where a column may not be null by now.
     pq.write_table(pa.table({"name": ["Shop"]}), path)
     assert lake.read(ACCOUNTS)["account_sid"].to_pylist() == [None]
+
+
+def test_rows_are_found_by_a_condition_in_the_partitions_that_are_named(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    noon = datetime(2026, 10, 30, 12, tzinfo=UTC)
+    with lake.transaction() as transaction:
+        for number in range(3):
+            at = noon + timedelta(days=number)
+            rows = [
+                {"message_sid": f"SM{number}{status}", "status": status, "created_at": at,
+                 "price": Decimal("-0.0079")}
+                for status in ("failed", "sent")
+            ]  # fmt: skip
+            transaction.replace(MESSAGES, f"{at.date()}", typed(MESSAGES, rows))
+    columns = ("message_sid", "created_at", "price")
+    days = ["2026-10-30", "2026-11-01", "2026-11-02"]  # there is no file of the last
+    condition = f"status = 'failed' and created_at >= '{noon.isoformat()}'"
+    found = lake.find(MESSAGES, days, columns, condition)
+    whole = lake.read(MESSAGES, days, columns)
+    assert found.schema == whole.schema
+    assert found.to_pylist() == [row for row in whole.to_pylist() if "failed" in row["message_sid"]]
+    assert found["message_sid"].to_pylist() == ["SM0failed", "SM2failed"]
+    assert lake.find(MESSAGES, days[2:], columns, condition).equals(found.slice(0, 0))
 
 
 def test_rows_that_do_not_conform_are_refused(tmp_path: Path) -> None:

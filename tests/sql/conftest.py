@@ -15,6 +15,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
 from flows.settings import SQL_FOLDER
+from flows.tasks.load import TOUCHED_DAYS
 from tests.conftest import shared_folder
 from tests.sql.lake_rows import LakeRows, typed
 from transforms.tables import EXTRACTIONS, MESSAGES, TABLES
@@ -107,18 +108,18 @@ class Build:
         changed = [row for row in [*old, *new] if row["created_at"].date() in days]
         read_before = self._built.get("extractions", ())
         read = [row for row in lake.get("extractions", ()) if row not in read_before]
-        tables += [
-            ("changed_messages", typed(MESSAGES, changed)),
-            # A load may show messages of other days too: all of them is always right.
-            ("touched_messages", typed(MESSAGES, new)),
-            ("changed_extractions", typed(EXTRACTIONS, read)),
-        ]
+        # A load may show messages of other days too: all of them is always right.
+        tables.append(("touched_messages", typed(MESSAGES, new)))
         with duckdb.connect(str(self.path)) as connection:
+            connection.execute("set TimeZone = 'UTC'")
             connection.execute("create schema if not exists lake")
             for name, rows in tables:
                 connection.register("given", rows)
                 connection.execute(f"create or replace table lake.{name} as from given")
                 connection.unregister("given")
+            connection.register("changed_messages", typed(MESSAGES, changed))
+            connection.register("changed_extractions", typed(EXTRACTIONS, read))
+            connection.execute(TOUCHED_DAYS, {"timezone": self._dbt.variables["timezone"]})
 
     def dbt(self, *options: str, warns: Set[str] = frozenset()) -> list[Any]:
         """`dbt build`; its results: none failed, and the tests that warned are those given."""
