@@ -148,11 +148,15 @@ def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: 
 # over midnight a day has two; no clock goes back by more than three hours.
 TOUCHED_DAYS = """
     create or replace table lake.touched_days as
-    with changes as (
-        select
-            (coalesce(sent_at, created_at) at time zone $timezone)::date as first_day,
-            first_day as last_day
+    with minutes as (
+        select distinct epoch_us(coalesce(sent_at, created_at)) // 60_000_000 as minute
         from changed_messages
+    ),
+    changes as (
+        select
+            (to_timestamp(60 * minute) at time zone $timezone)::date as first_day,
+            first_day as last_day
+        from minutes
         union
         select
             (window_start at time zone $timezone)::date,

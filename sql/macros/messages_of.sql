@@ -1,5 +1,7 @@
-{# Messages as marts.messages describes them, from rows of the lake: all, or some. #}
-{% macro messages_of(held) -%}
+{# Messages as marts.messages describes them, from rows of the lake: all, or those of some dates.
+
+   dates: a relation with the column message_date, of the dates that are looked at. #}
+{% macro messages_of(held, dates=none) -%}
 with
 
 messages as (
@@ -22,12 +24,8 @@ messages_in_local_time as (
 
     select
         *,
-        message_at at time zone '{{ var("timezone") }}' as local_at,
-        date_diff(
-            'minute',
-            message_at at time zone 'UTC',
-            message_at at time zone '{{ var("timezone") }}'
-        ) as offset_minutes,
+        {{ local_time('message_at', dates) }} as local_at,
+        date_diff('minute', {{ utc_time('message_at') }}, local_at) as offset_minutes,
         case
             when direction = 'inbound' then 'inbound'
             when direction like 'outbound%' then 'outbound'

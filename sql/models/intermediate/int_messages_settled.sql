@@ -5,7 +5,7 @@ messages as (
     select
         *,
         case when sent_at is null then 'unsent_messages' else 'messages' end as dataset,
-        (message_at at time zone 'UTC')::date as utc_date
+        {{ utc_time('message_at') }}::date as utc_date
     from {{ ref('int_messages_touched') }}
 
 ),

@@ -2,7 +2,7 @@ with
 
 messages as (
 
-    {{ messages_of(source('lake', 'touched_messages')) }}
+    {{ messages_of(source('lake', 'touched_messages'), ref('int_touched_dates')) }}
 
 )
 

@@ -13,7 +13,7 @@ messages as (
 
     select
         *,
-        (message_at at time zone 'UTC')::date as utc_date,
+        {{ utc_time('message_at') }}::date as utc_date,
         sent_at is not null and status not in ('failed', 'canceled') as is_billed
     from {{ ref('int_messages_settled') }}
 
