@@ -8,6 +8,7 @@ and is never seen half way by a run.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -84,7 +85,8 @@ class Lake:
         not wait for Python, which imports dbt meanwhile.
         """
         schema = _schema_of(table, columns)
-        paths = [str(path) for path in self._paths(table, partitions)]
+        # DuckDB would look for every file of such a name: a folder's may have an asterisk in it.
+        paths = [glob.escape(str(path)) for path in self._paths(table, partitions)]
         if not paths:
             return schema.empty_table()
         with duckdb.connect() as connection:
@@ -97,7 +99,8 @@ class Lake:
                 f"where {condition}",
                 params={"paths": paths},
             ).to_arrow_table()
-        return found.cast(schema)
+        columns = [found[field.name].cast(field.type) for field in schema]
+        return pa.Table.from_arrays(columns, schema=schema)
 
     def _paths(self, table: Table, partitions: Iterable[str] | None) -> list[Path]:
         """The files that are there of some partitions, of all by default."""

@@ -109,7 +109,7 @@ def worth_knowing(since: datetime) -> str:
     final = ", ".join(f"'{status}'" for status in FINAL)
     return (
         f"sent_at is null or sent_at >= '{since.isoformat()}' or price is null "
-        f"or status not in ({final})"
+        f"or status is null or status not in ({final})"
     )
 
 

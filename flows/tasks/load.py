@@ -2,7 +2,7 @@
 
 The build file gets views, not copies: each reads an immutable version of every lake file, a hard
 link that keeps the file's content when the lake replaces it. So a published warehouse and whoever
-has it open see one state of the lake for as long as they like, and a load costs nothing.
+has it open see one state of the lake for as long as they like, and a load costs what has changed.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: 
     The statistics in the files say when their messages were created and sent. A file whose messages
     were all created on other days, and some sent on a touched one (they had been scheduled), shows
     no more than these. They are few, and copied: to find them, DuckDB reads when each message of
-    the file was sent.
+    the file was sent. What no model looks at is not copied, bodies above all: what was dropped from
+    a DuckDB file can still be read in it.
     """
     days = connection.execute("select begins, ends from lake.touched_days").fetchall()
     files = connection.execute(_TOUCHED_FILES, {"paths": paths}).fetchall() if paths else []
@@ -134,7 +135,8 @@ def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: 
     )
     connection.execute(
         "create or replace table pipeline.sent_on_touched_days as "
-        f"{_select(MESSAGES, versions, partly)} where {sent_then or 'false'}"
+        "select * replace (null::varchar as body, null::varchar as extra) "
+        f"from ({_select(MESSAGES, versions, partly)}) where {sent_then or 'false'}"
     )
     whole = _select(MESSAGES, versions, [path for path, is_whole in files if is_whole])
     connection.execute(

@@ -4,7 +4,8 @@ make_timestamp(epoch_us({{ instant }}))
 {%- endmacro %}
 {# An instant in the report time zone. That too takes a calendar as long as a message takes to be
    read; but while clocks stand still, local time is a constant away. The stretches in which they do,
-   around some dates, are written out; in the hour of a change, and outside, the calendar is asked.
+   around some dates, are written out, those of ten years at most: more would take as long. In the
+   hour of a change, and outside, the calendar is asked.
 
    dates: a relation with the column message_date; the calendar alone is asked if there is none yet. #}
 {% macro local_time(instant, dates) -%}
@@ -16,13 +17,14 @@ make_timestamp(epoch_us({{ instant }}))
         select
             hour_at,
             date_diff(
-                'minute', hour_at at time zone 'UTC', hour_at at time zone '{{ var("timezone") }}'
-            ) as minutes
+                'second', hour_at at time zone 'UTC', hour_at at time zone '{{ var("timezone") }}'
+            ) as seconds
         from (
             select
                 unnest(
                     generate_series(
-                        (min(message_date) - 1)::timestamp at time zone 'UTC',
+                        (greatest(min(message_date), max(message_date) - 3650) - 1)::timestamp
+                        at time zone 'UTC',
                         (max(message_date) + 2)::timestamp at time zone 'UTC',
                         interval 1 hour
                     )
@@ -36,7 +38,7 @@ make_timestamp(epoch_us({{ instant }}))
 
         select
             *,
-            minutes is distinct from lag(minutes) over (order by hour_at) as is_change
+            seconds is distinct from lag(seconds) over (order by hour_at) as is_change
         from hours
 
     ),
@@ -53,11 +55,11 @@ make_timestamp(epoch_us({{ instant }}))
     select
         min(hour_at)::varchar as begins,
         max(hour_at)::varchar as ends,
-        minutes
+        seconds
     from stretches
     group by
         stretch,
-        minutes
+        seconds
     order by stretch
   {%- endset -%}
   {%- set is_there = execute and dates is not none and load_cached_relation(dates) is not none -%}
@@ -68,7 +70,7 @@ make_timestamp(epoch_us({{ instant }}))
     case
     {%- for stretch in stretches %}
       when {{ instant }} >= timestamptz '{{ stretch.begins }}' and {{ instant }} < timestamptz '{{ stretch.ends }}'
-        then {{ utc_time(instant) }} + interval '{{ stretch.minutes }} minutes'
+        then {{ utc_time(instant) }} + interval '{{ stretch.seconds }} seconds'
     {%- endfor %}
       else {{ instant }} at time zone '{{ var("timezone") }}'
     end

@@ -122,7 +122,19 @@ def test_an_old_file_without_a_column_is_read_with_nulls(tmp_path: Path) -> None
     assert found.to_pylist() == [row]
     # Also where a column may not be null by now.
     pq.write_table(pa.table({"name": ["Shop"]}), path)
-    assert lake.read(ACCOUNTS)["account_sid"].to_pylist() == [None]
+    for held in lake.read(ACCOUNTS), lake.find(ACCOUNTS, [""], ACCOUNTS.schema.names, "true"):
+        assert held.select(["account_sid", "name"]).to_pylist() == [
+            {"account_sid": None, "name": "Shop"}
+        ]
+
+
+@pytest.mark.parametrize(("folder", "like_it"), [("a*b", "aXb"), ("a[x]b", "axb"), ("a?b", "aXb")])
+def test_rows_are_found_in_no_other_folder(tmp_path: Path, folder: str, like_it: str) -> None:
+    for name in (folder, like_it):
+        with Lake(tmp_path / name).transaction() as transaction:
+            transaction.replace(ACCOUNTS, "", accounts(name))
+    found = Lake(tmp_path / folder).find(ACCOUNTS, [""], ["account_sid"], "true")
+    assert found["account_sid"].to_pylist() == [folder]
 
 
 def test_rows_are_found_by_a_condition_in_the_partitions_that_are_named(tmp_path: Path) -> None:

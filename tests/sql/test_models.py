@@ -69,7 +69,7 @@ def test_reports_have_the_contracts_columns_in_order(empty_build: Build) -> None
 
 
 def test_what_is_published_needs_nothing_that_is_not(empty_build: Build) -> None:
-    private = ("intermediate", "lake.changed_", "lake.touched_")
+    private = ("intermediate", "pipeline", "lake.touched_")
     views = empty_build.query(
         "select view_name, sql from duckdb_views() where schema_name in ('marts', 'reports')"
     )
