@@ -12,12 +12,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.measure import Measurement, by_step, environment_of, measure
+from bench.measure import Measurement, by_step, environment_of, measure, middle, walls
 from simulator.process import Server, running
 from simulator.world import WorldConfig
 
@@ -98,11 +97,6 @@ def run_all(options: argparse.Namespace, now: datetime) -> dict[str, list[Measur
     return runs
 
 
-def middle(runs: Sequence[Measurement]) -> Measurement:
-    """The run of which as many took more processor time as took less."""
-    return sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
-
-
 def render(options: argparse.Namespace, runs: dict[str, list[Measurement]]) -> str:
     """The results as Markdown."""
     results = {name: middle(measured) for name, measured in runs.items()}
@@ -123,12 +117,14 @@ def render(options: argparse.Namespace, runs: dict[str, list[Measurement]]) -> s
             f"| {result.cpu / max(1, result.records) * 1e6:.1f} "
             f"| {result.records / result.wall:,.0f} | {result.peak:,.0f} | {result.requests:,} |"
         )
-    beyond = [(run.cpu - nothing.cpu) / options.messages * 1e6 for run in runs[BACKFILL]]
+    beyond = ", ".join(
+        f"{(run.cpu - nothing.cpu) / options.messages * 1e6:.1f}" for run in runs[BACKFILL]
+    )
     lines += [
         "",
         f"An empty account takes {nothing.wall:.1f} s and {nothing.cpu:.1f} s of processor time. "
-        f"The backfills took {told(run.wall for run in runs[BACKFILL])} s and, "
-        f"beyond an empty account, {told(beyond)} µs of processor time a message.",
+        f"The backfills took {walls(runs[BACKFILL])} s and, "
+        f"beyond an empty account, {beyond} µs of processor time a message.",
     ]
     if "naive" in results:
         ratio = results[BACKFILL].wall / results["naive"].wall
@@ -136,11 +132,6 @@ def render(options: argparse.Namespace, runs: dict[str, list[Measurement]]) -> s
     for result in results.values():
         lines += by_step(result)
     return "\n".join(lines) + "\n"
-
-
-def told(figures: Iterable[float]) -> str:
-    """Figures in their order, for people."""
-    return ", ".join(f"{figure:.1f}" for figure in figures)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.measure import Measurement, by_step, environment_of, measure
+from bench.measure import Measurement, by_step, environment_of, measure, middle, walls
 from flows.lake import Lake
 from simulator.process import Server, running
 from simulator.world import WorldConfig
@@ -59,20 +59,20 @@ def main() -> None:
     histories = [SHORT, (SHORT[0], options.days), (options.messages, options.days)]
     try:
         pattern = pattern_of(folder / "pattern", now)
+        lakes = [folder / f"{messages}-in-{days}-days" for messages, days in histories]
         rebuilt = []
-        for messages, days in histories:
-            lake = folder / f"{messages}-in-{days}-days"
+        for (messages, days), lake in zip(histories, lakes, strict=True):
             if not lake.exists():
                 write_history(pattern, Lake(lake), messages, days, now)
             rebuilt.append(rebuild(lake, now))
         # One after the other and again: what else the machine does comes and goes within minutes.
         runs: list[list[Measurement]] = [[] for _ in histories]
         for _ in range(options.repeat):
-            for (messages, days), measured in zip(histories, runs, strict=True):
-                measured.append(day_after(folder / f"{messages}-in-{days}-days", now))
+            for lake, measured in zip(lakes, runs, strict=True):
+                measured.append(day_after(lake, now))
         for (messages, days), first, measured in zip(histories, rebuilt, runs, strict=True):
             print("\n".join(told(messages, days, first, measured)), flush=True)
-        print(f"`query` of a report of the last one: {query_seconds(root_of(lake)):.2f} s.")
+        print(f"`query` of a report of the last one: {query_seconds(root_of(lakes[-1])):.2f} s.")
     finally:
         if options.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -246,12 +246,12 @@ def ours(*arguments: str) -> list[str]:
 
 def told(messages: int, days: int, rebuilt: Measurement, runs: list[Measurement]) -> list[str]:
     """The results as Markdown."""
-    day = sorted(runs, key=lambda run: run.wall)[len(runs) // 2]
+    day = middle(runs)
     return [
         f"### {messages:,} messages in {days} days",
         "",
         f"`rebuild` took {rebuilt.wall:.1f} s and {rebuilt.peak:,.0f} MB, the day's run "
-        f"{', '.join(f'{run.wall:.1f}' for run in runs)} s and {day.peak:,.0f} MB "
+        f"{walls(runs)} s and {day.peak:,.0f} MB "
         f"({day.records:,} records).",
         *by_step(day),
         "",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,16 @@ def environment_of(server: Server, data_root: Path, concurrency: int) -> dict[st
         "WAREHOUSE_DATA_ROOT": str(data_root),
         "WAREHOUSE_CONCURRENCY": str(concurrency),
     }
+
+
+def middle(runs: Sequence[Measurement]) -> Measurement:
+    """The run of which as many took more processor time as took less."""
+    return sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
+
+
+def walls(runs: Sequence[Measurement]) -> str:
+    """The seconds that runs took, in their order."""
+    return ", ".join(f"{run.wall:.1f}" for run in runs)
 
 
 def by_step(result: Measurement) -> list[str]:

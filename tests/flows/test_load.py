@@ -85,6 +85,13 @@ def local_day(row: dict[str, Any], zone: ZoneInfo) -> date:
     return (row["sent_at"] or row["created_at"]).astimezone(zone).date()
 
 
+def touched_days(settings: Settings) -> set[date]:
+    with duckdb.connect(str(settings.build_file)) as connection:
+        return {
+            day for (day,) in connection.execute("select day from lake.touched_days").fetchall()
+        }
+
+
 @pytest.mark.parametrize("day", ["2026-10-24", "2026-10-25", "2026-11-01", "2026-11-02"])
 def test_every_message_of_a_changed_day_is_shown(settings: Settings, day: str) -> None:
     zone = ZoneInfo(settings.timezone)
@@ -101,6 +108,7 @@ def test_every_message_of_a_changed_day_is_shown(settings: Settings, day: str) -
     days = {local_day(row, zone) for row in of_file}
     wanted = {row["message_sid"] for row in rows if local_day(row, zone) in days}
     shown = touched(settings)
+    assert touched_days(settings) == days
     assert wanted <= {sid for sid, *_ in shown}
     assert len({sid for sid, *_ in shown}) == len(shown)
     assert len(shown) < len(rows)
@@ -200,5 +208,6 @@ def test_a_day_that_was_read_again_is_shown(settings: Settings) -> None:
     days = {date(2026, 10, 31), date(2026, 11, 1)}
     wanted = {row["message_sid"] for row in rows if local_day(row, zone) in days}
     shown = {sid for sid, *_ in touched(settings)}
+    assert touched_days(settings) == days
     assert wanted <= shown
     assert len(shown) < len(rows)
