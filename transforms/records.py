@@ -53,12 +53,12 @@ class RecordShape:
         """The columns a decoded page has, besides `extra`."""
         return self.text + self.integers
 
-    @property
+    @functools.cached_property
     def columns(self) -> pa.Schema:
         """The schema of a decoded page: every kept field and `extra`, as text."""
         return pa.schema([(name, pa.string()) for name in (*self.kept, EXTRA)])
 
-    @property
+    @functools.cached_property
     def wire(self) -> pa.Schema:
         """The schema Arrow parses a page with; fields not named here are inferred."""
         record = pa.struct(

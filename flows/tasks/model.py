@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from flows.cores import wait_for_a_pause
 from flows.errors import ModelError
 from flows.orchestration import task
 from flows.run import Run
@@ -33,9 +34,9 @@ _DBT = threading.Lock()
 class Models:
     """The project of models, being parsed on a thread of its own.
 
-    dbt takes seconds to be imported and to parse; begun with the run, they pass while pages are
-    awaited. What it parsed is kept beside the project, for every data root and all settings; dbt
-    itself sees whether it still holds.
+    dbt takes seconds to be imported and to parse; they pass while pages are awaited, or else once
+    all have been decoded: both at once would only hinder each other. What it parsed is kept beside
+    the project, for every data root and all settings; dbt itself sees whether it still holds.
     """
 
     def __init__(self, run: Run) -> None:
@@ -43,6 +44,7 @@ class Models:
         self._target = run.settings.build / "dbt"
         self._variables = ["--vars", _variables(run.settings)]
         self._manifest: Any = None
+        self._is_wanted = threading.Event()
         self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
         self._thread.start()
 
@@ -64,10 +66,12 @@ class Models:
 
     def parsed(self) -> Any:
         """dbt's manifest, once it is there; None if the project could not be parsed."""
+        self._is_wanted.set()
         self._thread.join()
         return self._manifest
 
     def _parse(self) -> None:
+        wait_for_a_pause(self._is_wanted)
         with _DBT:
             from dbt.cli.main import dbtRunner
 

@@ -19,15 +19,35 @@ monthly_recipients as (
 
 ),
 
+-- Only who may be among the winners is put in order: far fewer than all.
+fewest_to_win as (
+
+    select
+        month,
+        account_sid,
+        list_min(max(message_count, 100)) as message_count
+    from monthly_recipients
+    group by
+        month,
+        account_sid
+
+),
+
 recipients_ranked as (
 
     select
-        *,
+        monthly_recipients.*,
         row_number() over (
-            partition by month, account_sid
-            order by message_count desc, recipient asc
+            partition by monthly_recipients.month, monthly_recipients.account_sid
+            order by monthly_recipients.message_count desc, monthly_recipients.recipient asc
         ) as recipient_rank
     from monthly_recipients
+    semi join fewest_to_win
+        on
+            monthly_recipients.month = fewest_to_win.month
+            and monthly_recipients.account_sid = fewest_to_win.account_sid
+            and monthly_recipients.message_count >= fewest_to_win.message_count
+    qualify recipient_rank <= 100
 
 )
 
@@ -46,4 +66,3 @@ select
     last_message_at at time zone 'UTC' as last_message_at
 
 from recipients_ranked
-where recipient_rank <= 100
