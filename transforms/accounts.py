@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pyarrow as pa
 
 from transforms.dates import parse_rfc2822
@@ -10,7 +9,7 @@ from transforms.records import (
     Normalized,
     RecordShape,
     absent,
-    as_series,
+    as_frame,
     blank_as_null,
     first_reason,
     split_rejects,
@@ -35,7 +34,7 @@ def normalize_accounts(records: pa.Table) -> Normalized:
         "owner_account_sid": blank_as_null(records["owner_account_sid"]),
         "created_at": parse_rfc2822(records["date_created"]),
     }
-    rows = pd.DataFrame({name: as_series(values) for name, values in columns.items()})
+    rows = as_frame(columns)
     return Normalized(
         rows=rows[reasons.isna().to_numpy()],
         rejects=split_rejects(records, reasons, ACCOUNT_RECORD),

@@ -6,6 +6,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.records import as_frame
+
 # GSM 03.38, basic set and its extension table: a body of these alone fits 160 characters a
 # segment, any other needs UCS-2 with 70
 # (twilio.com/docs/glossary/what-is-gsm-7-character-encoding).
@@ -30,12 +32,12 @@ def describe_bodies(bodies: pa.ChunkedArray, is_inbound: pa.ChunkedArray) -> pd.
     inbound_words = pc.utf8_upper(
         pc.utf8_trim(pc.if_else(is_inbound, bodies, None), characters=" .!¡\r\n\t\"'")
     )
-    return pd.DataFrame(
+    return as_frame(
         {
-            "body_length": pd.arrays.ArrowExtensionArray(length),
-            "body_encoding": pd.arrays.ArrowExtensionArray(encoding),
-            "is_opt_out_request": pd.arrays.ArrowExtensionArray(
-                pc.fill_null(pc.is_in(inbound_words, value_set=pa.array(_OPT_OUT)), False)
+            "body_length": length,
+            "body_encoding": encoding,
+            "is_opt_out_request": pc.fill_null(
+                pc.is_in(inbound_words, value_set=pa.array(_OPT_OUT)), False
             ),
         }
     )

@@ -16,7 +16,7 @@ from transforms.records import (
     Normalized,
     RecordShape,
     absent,
-    as_series,
+    as_frame,
     blank_as_null,
     first_reason,
     parse_decimal,
@@ -114,7 +114,7 @@ def normalize_messages(
         "first_seen_at": pa.repeat(pa.scalar(seen_at, pa.timestamp("us", "UTC")), len(records)),
         "missing_since": pa.nulls(len(records), pa.timestamp("us", "UTC")),
     }
-    rows = pd.DataFrame({name: as_series(values) for name, values in columns.items()})
+    rows = as_frame(columns)
     rows = pd.concat([rows, described], axis="columns")
     rows["last_seen_at"] = rows["first_seen_at"]
     return Normalized(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -262,6 +262,14 @@ def absent(values: pa.ChunkedArray) -> pd.Series:
 def blank_as_null(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Text with every empty string as null: Twilio uses both for nothing."""
     return pc.if_else(pc.equal(values, ""), None, values)
+
+
+def as_frame(columns: Mapping[str, pa.ChunkedArray | pa.Array]) -> pd.DataFrame:
+    """Arrow columns as a pandas frame over the same memory."""
+    # Of arrays: pandas would put Series in line with one another, a quarter of what a call costs.
+    return pd.DataFrame(
+        {name: pd.arrays.ArrowExtensionArray(values) for name, values in columns.items()}
+    )
 
 
 def as_series(values: pa.ChunkedArray | pa.Array) -> pd.Series:

@@ -10,6 +10,7 @@ from transforms.records import (
     Normalized,
     RecordShape,
     absent,
+    as_frame,
     as_series,
     blank_as_null,
     first_reason,
@@ -70,7 +71,7 @@ def normalize_usage_records(records: pa.Table) -> Normalized:
         "currency": pc.utf8_upper(blank_as_null(records["price_unit"])),
         "as_of": as_of,
     }
-    rows = pd.DataFrame({name: as_series(values) for name, values in columns.items()})
+    rows = as_frame(columns)
     return Normalized(
         rows=rows[reasons.isna().to_numpy()],
         rejects=split_rejects(records, reasons, USAGE_RECORD),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,7 +10,7 @@ from transforms.records import (
     Normalized,
     RecordShape,
     absent,
-    as_series,
+    as_frame,
     blank_as_null,
     first_reason,
     parse_decimal,
@@ -59,7 +58,7 @@ def normalize_usage_triggers(records: pa.Table) -> Normalized:
         "created_at": parse_rfc2822(records["date_created"]),
         "updated_at": parse_rfc2822(records["date_updated"]),
     }
-    rows = pd.DataFrame({name: as_series(values) for name, values in columns.items()})
+    rows = as_frame(columns)
     return Normalized(
         rows=rows[reasons.isna().to_numpy()],
         rejects=split_rejects(records, reasons, USAGE_TRIGGER_RECORD),

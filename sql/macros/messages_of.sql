@@ -66,10 +66,11 @@ select
     messages_in_local_time.local_at::date as message_date,
     date_trunc('hour', messages_in_local_time.local_at) as message_hour,
     {{ utc_offset('messages_in_local_time.offset_minutes') }} as utc_offset,
-    messages_in_local_time.message_at
-    - (
-        messages_in_local_time.local_at
-        - date_trunc('hour', messages_in_local_time.local_at)
+    -- in numbers: to subtract an interval DuckDB asks a calendar
+    make_timestamptz(
+        epoch_us(messages_in_local_time.message_at)
+        - epoch_us(messages_in_local_time.local_at)
+        + epoch_us(date_trunc('hour', messages_in_local_time.local_at))
     ) as hour_started_at,
     messages_in_local_time.created_at,
     messages_in_local_time.sent_at,
