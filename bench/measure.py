@@ -118,7 +118,9 @@ class _Watch(threading.Thread):
         for process in family:
             try:
                 times = process.cpu_times()
-                resident += process.memory_info().rss
+                # One just forked shows its parent's memory as its own until its program begins.
+                if process.pid in self._times:
+                    resident += process.memory_info().rss
                 self._times[process.pid] = times.user + times.system
             except psutil.Error:
                 continue

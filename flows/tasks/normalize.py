@@ -59,7 +59,7 @@ from transforms.tables import (
 )
 from transforms.windows import Span, Window
 
-_RECORDS_AT_ONCE = 32_000
+_RECORDS_AT_ONCE = 16_000
 _ABANDONED_AFTER = 2 * 86_400  # seconds
 
 
