@@ -118,7 +118,8 @@ class _Watch(threading.Thread):
         for process in family:
             try:
                 times = process.cpu_times()
-                # One just forked shows its parent's memory as its own until its program begins.
+                # One just forked shows its parent's memory as its own until its program begins:
+                # it counts from the second time it is seen.
                 if process.pid in self._times:
                     resident += process.memory_info().rss
                 self._times[process.pid] = times.user + times.system

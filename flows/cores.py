@@ -20,7 +20,7 @@ _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
 
-class _Load:
+class Load:
     """How much work the cores have, and since when they have none."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class _Load:
             return 0.0 if self._calls else time.monotonic() - self._idle_since
 
 
-_load = _Load()
+_load = Load()
 
 
 def on_a_core(

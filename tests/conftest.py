@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from flows import orchestration
@@ -17,6 +18,14 @@ orchestration.run_plainly()
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
+
+# No test depends on how fast the machine is.
+hypothesis.settings.register_profile(
+    "whatever it takes",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("whatever it takes")
 
 
 @pytest.fixture(autouse=True)

@@ -34,9 +34,10 @@ _DBT = threading.Lock()
 class Models:
     """The project of models, being parsed on a thread of its own.
 
-    dbt takes seconds to be imported and to parse; they pass while pages are awaited, or else once
-    all have been decoded: both at once would only hinder each other. What it parsed is kept beside
-    the project, for every data root and all settings; dbt itself sees whether it still holds.
+    dbt takes seconds to be imported and to parse, of Python alone: they begin in the first pause of
+    the cores' work, as while pages are awaited, and when they are wanted at the latest. What it
+    parsed is kept beside the project, for every data root and all settings; dbt itself sees whether
+    it still holds.
     """
 
     def __init__(self, run: Run) -> None:

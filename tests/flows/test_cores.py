@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from flows import cores
 from flows.cores import on_a_core, wait_for_a_pause
 
 AT_MOST = 60.0  # seconds, for what is there at once
@@ -26,20 +29,23 @@ class Work:
         assert self.may_end.wait(AT_MOST)
 
     def waiter(self) -> threading.Thread:
-        thread = threading.Thread(target=wait_for_a_pause, args=(self.hurry,))
-        thread.start()
-        return thread
+        return started(wait_for_a_pause, self.hurry)
 
 
 @pytest.fixture
 def work() -> Iterator[Work]:
     one = Work()
-    thread = threading.Thread(target=on_a_core, args=(one.do,))
-    thread.start()
+    thread = started(on_a_core, one.do)
     assert one.begun.wait(AT_MOST)
     yield one
     one.may_end.set()
     thread.join(AT_MOST)
+
+
+def started(call: Callable[..., None], *args: Any) -> threading.Thread:
+    thread = threading.Thread(target=call, args=args, daemon=True)
+    thread.start()
+    return thread
 
 
 def has_ended(thread: threading.Thread, within: float = AT_MOST) -> bool:
@@ -60,9 +66,21 @@ def test_does_not_wait_where_there_is_a_hurry(work: Work) -> None:
     assert has_ended(waiter)
 
 
-def test_work_that_fails_is_done_too(work: Work) -> None:
+def test_work_that_fails_is_done_too() -> None:
     with pytest.raises(ZeroDivisionError):
         on_a_core(lambda: 1 / 0)
-    waiter = work.waiter()
-    work.may_end.set()
-    assert has_ended(waiter)
+    assert has_ended(Work().waiter())
+
+
+def test_a_pause_is_counted_from_the_end_of_the_last_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
+    monkeypatch.setattr(cores, "time", clock)
+    load = cores.Load()
+    clock.now = 103.0
+    assert load.idle_for() == 3.0
+    with load, load:
+        clock.now = 110.0
+        assert load.idle_for() == 0.0
+    assert load.idle_for() == 0.0
+    clock.now = 112.0
+    assert load.idle_for() == 2.0

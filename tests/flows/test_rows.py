@@ -49,7 +49,13 @@ def written(path: Path, fill: Callable[[Worksheet, Format, Format], None]) -> by
     ),
     cut=st.integers(0, 5),
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[
+        *settings.default.suppress_health_check,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
 def test_rows_are_what_the_library_makes_of_their_cells(
     tmp_path: Path, rows: list[tuple[Any, ...]], cut: int
 ) -> None:

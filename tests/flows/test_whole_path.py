@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -237,6 +238,24 @@ def test_what_dbt_parsed_serves_every_data_root_and_all_settings(
     assert parsed[0].nodes.keys() == parsed[1].nodes.keys() != set()
     # dbt writes what it parsed anew, and nothing else.
     assert not (tmp_path / "another" / "build" / "dbt" / "partial_parse.msgpack").exists()
+
+
+def test_models_are_parsed_in_a_pause_or_once_they_are_wanted(
+    tmp_path: Path, account: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, hurried = threading.Event(), []
+
+    def no_pause_comes(hurry: threading.Event) -> None:
+        waits.set()
+        hurried.append(hurry.wait(60))
+
+    monkeypatch.setattr("flows.tasks.model.wait_for_a_pause", no_pause_comes)
+    with Warehouse(tmp_path, account, {}).active():
+        models = Models(start_run(read_settings(), NOW))
+        assert waits.wait(60)
+        assert not hurried
+        assert models.parsed().nodes
+    assert hurried == [True]
 
 
 def test_no_secret_and_no_body_is_in_any_file(

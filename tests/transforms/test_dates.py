@@ -22,14 +22,14 @@ def parse(*texts: str | None) -> list[datetime | None]:
     return parse_rfc2822(pa.chunked_array([pa.array(texts, pa.string())])).to_pylist()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rows=st.lists(st.one_of(INSTANTS, OTHERS), max_size=20))
 def test_every_date_is_read_and_everything_else_is_null(rows: list[datetime | str | None]) -> None:
     texts = [format_datetime(row) if isinstance(row, datetime) else row for row in rows]
     assert parse(*texts) == [row if isinstance(row, datetime) else None for row in rows]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     instant=INSTANTS,
     place=st.integers(0, 30),

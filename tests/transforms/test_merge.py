@@ -154,7 +154,7 @@ observations = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150)
 @given(observations, st.randoms(use_true_random=False))
 def test_any_order_and_repetition_of_observations_merges_to_the_same_row(
     rows: list[dict[str, Any]], random: Any

@@ -403,7 +403,7 @@ def test_a_message_is_open_until_its_status_and_price_are_final(
     assert known.failed == [(sent_at - DAY, sent_at + DAY)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     sent=st.lists(st.integers(0, 5_000), min_size=1, max_size=300),
     chosen=st.lists(st.integers(0, 299), max_size=60),
@@ -421,7 +421,7 @@ def test_windows_cover_all_open_messages_and_no_more_pages_than_one_by_one(
     assert pages <= -(-len(sent) // PAGE_ROWS) + 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     windows=st.lists(
         st.tuples(st.integers(0, 40), st.integers(1, 20), st.integers(1, 99)), max_size=12
@@ -449,7 +449,7 @@ def test_last_reads_finds_the_newest_window_around_each_instant(
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     ones=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=8),
     others=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=8),
