@@ -251,8 +251,7 @@ def told(messages: int, days: int, rebuilt: Measurement, runs: list[Measurement]
         f"### {messages:,} messages in {days} days",
         "",
         f"`rebuild` took {rebuilt.wall:.1f} s and {rebuilt.peak:,.0f} MB, the day's run "
-        f"{walls(runs)} s and {day.peak:,.0f} MB "
-        f"({day.records:,} records).",
+        f"{walls(runs)} s and {day.peak:,.0f} MB ({day.records:,} records).",
         *by_step(day),
         "",
     ]

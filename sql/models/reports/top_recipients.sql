@@ -6,6 +6,7 @@
     pre_hook="{% if is_incremental() %}delete from {{ this }} where month in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }}){% endif %}"
 ) }}
 
+{% set listed = 100 %}
 with
 
 monthly_recipients as (
@@ -25,7 +26,7 @@ fewest_to_win as (
     select
         month,
         account_sid,
-        list_min(max(message_count, 100)) as message_count
+        list_min(max(message_count, {{ listed }})) as message_count
     from monthly_recipients
     group by
         month,
@@ -47,7 +48,7 @@ recipients_ranked as (
             monthly_recipients.month = fewest_to_win.month
             and monthly_recipients.account_sid = fewest_to_win.account_sid
             and monthly_recipients.message_count >= fewest_to_win.message_count
-    qualify recipient_rank <= 100
+    qualify recipient_rank <= {{ listed }}
 
 )
 
