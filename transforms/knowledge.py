@@ -65,18 +65,21 @@ def know_account(
             status, price, created_at and sent_at are used.
         ledger: rows of `extractions`.
     """
-    rows, mine = _of_account(messages, account_sid), _of_account(ledger, account_sid)
+    is_mine, mine = pc.equal(messages["account_sid"], account_sid), _of_account(ledger, account_sid)
+    sent_at = _seconds(messages["sent_at"].filter(is_mine).drop_null())
+    recent = sent_at >= second_of(now - ages.sent[-1] - timedelta(days=1))
+    # Of a long history nearly all messages are final and priced: nothing more is asked of them.
+    rows = messages.filter(pc.and_(is_mine, _may_be_open(messages)))
     is_sent, message_at, read_at, is_open = _looked_at(rows, mine)
     order = np.argsort(message_at, kind="stable")
     open_sent = order[(is_open & is_sent)[order]]
-    recent = message_at >= second_of(now - ages.sent[-1] - timedelta(days=1))
     return KnownAccount(
         account_sid=account_sid,
         covered=join_spans(spans_of(read_well(mine, "messages"))),
         since=pc.min(of_daily_runs(mine, "messages")["window_start"]).as_py(),
         looked=looked_for(mine),
         failed=spans_of(read_badly(mine, "messages")),
-        sent_at=np.sort(message_at[is_sent & recent]),
+        sent_at=np.sort(sent_at[recent]),
         open_at=message_at[open_sent],
         open_read_at=read_at[open_sent],
         unsent_at=message_at[is_open & ~is_sent],
@@ -188,6 +191,11 @@ def instant_of(second: int) -> datetime:
 
 def _of_account(rows: pa.Table, account_sid: str) -> pa.Table:
     return rows.filter(pc.equal(rows["account_sid"], account_sid))
+
+
+def _may_be_open(rows: pa.Table) -> pa.ChunkedArray:
+    is_final = pc.is_in(rows["status"], value_set=pa.array(FINAL))
+    return pc.or_(pc.invert(is_final), pc.is_null(rows["price"]))
 
 
 def _looked_at(
