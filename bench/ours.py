@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from bench.steps import Steps
-from flows.running import prepare
+from flows.running import leave, prepare
 
 STEPS = (
     "extract_accounts",
@@ -62,6 +62,7 @@ def main() -> None:
         parameters["since"] = date.fromisoformat(sys.argv[3])
     summary = getattr(module, name)(**parameters)
     print(json.dumps({"records": summary.record_count, "steps": steps.told()}))
+    leave(0)
 
 
 if __name__ == "__main__":

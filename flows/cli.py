@@ -11,7 +11,7 @@ import sys
 from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -32,6 +32,18 @@ app = typer.Typer(
 
 
 _INTERRUPTED = 130  # typer's own exit code for Ctrl-C
+
+
+def command() -> NoReturn:
+    """The installed command."""
+    from flows.running import leave
+
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    leave(code)
 
 
 def main() -> None:

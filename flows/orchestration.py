@@ -125,14 +125,18 @@ class _PlainFlow:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         global _pool
         _pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="task")
+        waits = True
         try:
             result = self.fn(*args, **kwargs)
+        except KeyboardInterrupt:
+            waits = False  # Twilio may take minutes to answer, or to be given up
+            raise
         except Exception as error:
             for problem in _ended_badly(self.name, error):
                 progress.say(problem)
             raise
         finally:
-            _pool.shutdown(cancel_futures=True)
+            _pool.shutdown(waits, cancel_futures=True)
             _pool = None
         for problem in _ended_well(self.name):
             progress.say(problem)

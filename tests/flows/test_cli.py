@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,12 +24,16 @@ SID = "AC" + "0" * 32
 def call(
     *arguments: str, cwd: Path, timeout: float = 120, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    ours = ("TWILIO_", "WAREHOUSE_", "PREFECT_")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return subprocess.run(
-        [COMMAND, *arguments], cwd=cwd, env={**clean, **environment}, text=True,
+        [COMMAND, *arguments], cwd=cwd, env={**others(), **environment}, text=True,
         capture_output=True, timeout=timeout,
     )  # fmt: skip
+
+
+def others() -> dict[str, str]:
+    """What the environment has beside settings of ours."""
+    ours = ("TWILIO_", "WAREHOUSE_", "PREFECT_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(ours)}
 
 
 CREDENTIALS = {"TWILIO_ACCOUNT_SID": SID, "TWILIO_AUTH_TOKEN": "secret-token"}
@@ -273,6 +281,67 @@ def test_report_writes_where_and_what_it_is_told(tmp_path: Path, published: dict
     wrong = call("report", "--formats", "pdf", cwd=tmp_path, **published)
     assert wrong.returncode == 2
     assert "Unknown format pdf" in wrong.stderr
+
+
+class _NeverReady(ThreadingHTTPServer):
+    """A Twilio that tells its accounts and nothing else, for as long as it is waited for."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _AccountsOnly)
+        self.waits = threading.Event()
+        self.ends = threading.Event()
+
+
+class _AccountsOnly(BaseHTTPRequestHandler):
+    server: _NeverReady
+
+    def do_GET(self) -> None:
+        if "/Accounts.json" not in self.path:
+            self.server.waits.set()
+            self.server.ends.wait()
+            return
+        content = json.dumps({"accounts": [{"sid": SID, "status": "active"}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def never_ready() -> Iterator[_NeverReady]:
+    with _NeverReady() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.ends.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_interrupted_it_waits_for_no_answer(tmp_path: Path, never_ready: _NeverReady) -> None:
+    url = f"http://127.0.0.1:{never_ready.server_port}"
+    with subprocess.Popen(
+        [COMMAND, "run"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**others(), **CREDENTIALS, "TWILIO_API_BASE_URL": url},
+        # Who runs the tests may have told Python to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as running:  # fmt: skip
+        try:
+            assert never_ready.waits.wait(60)
+            running.send_signal(signal.SIGINT)
+            # An answer is waited for six times, a minute each.
+            _, said = running.communicate(timeout=45)
+        finally:
+            running.kill()
+    assert running.returncode == 1
+    assert said.splitlines() == [
+        "twilio-warehouse: Interrupted. What was read completely is kept; run again to go on."
+    ]
 
 
 def test_help_and_query_import_nothing_heavy(tmp_path: Path, published: dict[str, str]) -> None:
