@@ -61,9 +61,8 @@ def load(settings: Settings) -> None:
         connection.execute(
             "create or replace table pipeline.loaded (table_name varchar, path varchar)"
         )
-        loaded = [(name, path) for name, paths in current.items() for path in paths]
-        if loaded:
-            connection.executemany("insert into pipeline.loaded values (?, ?)", loaded)
+        for name, paths in current.items():
+            connection.execute("insert into pipeline.loaded select ?, unnest(?)", [name, paths])
         for table in TABLES.values():
             _show(connection, table, settings.versions, current[table.name])
         _find_changes(connection, settings.versions)
@@ -71,7 +70,7 @@ def load(settings: Settings) -> None:
         _show_touched(connection, settings.versions, current[MESSAGES.name])
         connection.execute("commit")
         built = connection.execute("select path from pipeline.built").fetchall()
-    needed = {path for _, path in loaded} | {path for (path,) in built}
+    needed = {path for paths in current.values() for path in paths} | {path for (path,) in built}
     _remove_old_versions(settings, needed | _published_versions(settings))
 
 
