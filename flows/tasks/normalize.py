@@ -310,12 +310,14 @@ def _merge(run: Run, transaction: Transaction, intake: Intake, reads: CompleteRe
 
     def merge(job: tuple[tuple[str, str], list[_Part]]) -> pa.Table | None:
         (name, partition), parts = job
-        return _merge_partition(run, transaction, TABLES[name], partition, parts, reads, others)
+        table = TABLES[name]
+        return on_a_core(_merge_partition, run, transaction, table, partition, parts, reads, others)
 
     others = pa.concat_arrays([pa.array([], pa.string()), *intake.other_sids])
     jobs = dict(intake.parts)
     for partition in _touched_partitions(run.lake, reads):
         jobs.setdefault((MESSAGES.name, partition), [])
+    # As many at a time as there are cores: pages of the next month are decoded in between.
     with ThreadPoolExecutor(CORES) as pool:
         changes = [rows for rows in pool.map(merge, jobs.items()) if rows is not None]
     if changes:
