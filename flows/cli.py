@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -35,28 +35,34 @@ _INTERRUPTED = 130  # typer's own exit code for Ctrl-C
 
 
 def command() -> NoReturn:
-    """The installed command."""
-    from flows.running import leave
-
+    """The installed command: whatever `main` ends with ends the process."""
     code = 0
     try:
         main()
     except SystemExit as end:
         code = int(end.code or 0)
+    except BaseException:  # noqa: BLE001
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    from flows.running import leave
+
     leave(code)
 
 
 def main() -> None:
     """Run the command: exit code 0 ok, 1 failed, 2 wrong use."""
-    from flows.running import prepare
-
-    prepare()
+    interrupted = "Interrupted. What was read completely is kept; run again to go on."
     try:
+        from flows.running import prepare
+
+        prepare()
         app()
+    except KeyboardInterrupt:
+        _fail(interrupted, 1)
     except SystemExit as end:
         if end.code != _INTERRUPTED:
             raise
-        _fail("Interrupted. What was read completely is kept; run again to go on.", 1)
+        _fail(interrupted, 1)
     except WrongUseError as error:
         _fail(str(error), 2)
     except WarehouseError as error:
@@ -75,7 +81,8 @@ def _is_of_the_world(error: Exception) -> bool:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"twilio-warehouse: {message}", file=sys.stderr)
+    with suppress(OSError):  # who reads it may be gone
+        print(f"twilio-warehouse: {message}", file=sys.stderr)
     sys.exit(code)
 
 

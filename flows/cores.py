@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 CORES = os.cpu_count() or 1
@@ -56,6 +57,21 @@ def on_a_core(
     """The call's result, once a core had time for it. Never call it from within such a call."""
     with _load:
         return _pool.submit(call, *args, **kwargs).result()
+
+
+@contextmanager
+def threads_that_wait(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that wait for Twilio. Their end is waited for, but not by who interrupts: Twilio may
+    take minutes to answer, or to be given up."""
+    threads = ThreadPoolExecutor(count, thread_name_prefix="task")
+    waits = True
+    try:
+        yield threads
+    except KeyboardInterrupt:
+        waits = False
+        raise
+    finally:
+        threads.shutdown(waits, cancel_futures=True)
 
 
 def wait_for_a_pause(hurry: threading.Event) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from flows import progress
+from flows.cores import threads_that_wait
 from flows.datasets import ACCOUNT_LIST, MESSAGES_SENT, MESSAGES_UNSENT, Dataset
 from flows.definitions import define, rows_of
 from flows.errors import TwilioError, WrongUseError
@@ -169,7 +169,7 @@ class _Reading:
             TwilioError: all failed.
         """
         progress.plan(len(accounts))
-        with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE) as threads:
+        with threads_that_wait(_ACCOUNTS_AT_ONCE) as threads:
             results = list(threads.map(self._try_account, accounts))
         for (sid, name), (rows, notices, error) in zip(accounts, results, strict=True):
             self.notices += notices

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from flows import progress
+from flows.cores import threads_that_wait
 from flows.deployed import drop_other_late_runs, name_of_run
 from flows.errors import WarehouseError
 from flows.server import has_server as has_server
@@ -34,6 +35,8 @@ def run_plainly() -> None:
     """Flows and tasks imported from now on are plain calls."""
     global _is_plain
     _is_plain = True
+    # A library of dbt's makes the root logger print, unless something else listens to it.
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def is_run_of_prefect() -> bool:
@@ -124,20 +127,15 @@ class _PlainFlow:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         global _pool
-        _pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="task")
-        waits = True
-        try:
-            result = self.fn(*args, **kwargs)
-        except KeyboardInterrupt:
-            waits = False  # Twilio may take minutes to answer, or to be given up
-            raise
-        except Exception as error:
-            for problem in _ended_badly(self.name, error):
-                progress.say(problem)
-            raise
-        finally:
-            _pool.shutdown(waits, cancel_futures=True)
-            _pool = None
+        with threads_that_wait(WORKERS) as _pool:
+            try:
+                result = self.fn(*args, **kwargs)
+            except Exception as error:
+                for problem in _ended_badly(self.name, error):
+                    progress.say(problem)
+                raise
+            finally:
+                _pool = None
         for problem in _ended_well(self.name):
             progress.say(problem)
         return result

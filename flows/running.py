@@ -6,6 +6,7 @@ import atexit
 import gc
 import importlib
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,6 +14,8 @@ from flows import orchestration, progress
 
 if TYPE_CHECKING:
     from flows.summary import Summary
+
+_UNWRITTEN = 120  # Python's own exit code where its output could not be written
 
 
 def run_flow(name: str, **parameters: Any) -> Summary:
@@ -49,14 +52,16 @@ def leave(code: int) -> NoReturn:
     Python itself would first look for garbage in all that dbt made, half a second of every run, and
     wait for threads that wait for Twilio. Only Prefect has something to do yet: to send its log.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if orchestration.has_server():
         sys.exit(code)
     atexit._run_exitfuncs()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        sys.exit(code)  # it says what is wrong with them
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # who called may have closed it
+                stream.flush()
+        except OSError:
+            code = code or _UNWRITTEN
     os._exit(code)
 
 

@@ -105,6 +105,8 @@ def model(models: Models) -> list[str]:
 
         # dbt would keep the file locked for as long as this process lives.
         DuckDBConnectionManager.close_all_connections()
+    if isinstance(result.exception, KeyboardInterrupt):
+        raise KeyboardInterrupt  # dbt catches it as it catches everything
     failure = None if result.success else _what_failed(result)
     warnings = _what_warned(result)
     if failure is not None:
@@ -172,7 +174,8 @@ def _what_warned(result: Any) -> list[str]:
 
 def _what_failed(result: Any) -> str:
     if result.exception is not None:
-        return f"The models could not be built: {result.exception}"
+        kind = type(result.exception).__name__
+        return f"The models could not be built: {result.exception or kind}"
     failed = [
         f"{entry.node.name}: {' '.join((entry.message or str(entry.status)).split())}"
         for entry in result.result.results

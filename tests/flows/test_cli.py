@@ -323,10 +323,13 @@ def never_ready() -> Iterator[_NeverReady]:
         thread.join()
 
 
-def test_interrupted_it_waits_for_no_answer(tmp_path: Path, never_ready: _NeverReady) -> None:
+@pytest.mark.parametrize("command", ["run", "monitor"])
+def test_interrupted_it_waits_for_no_answer(
+    tmp_path: Path, never_ready: _NeverReady, command: str
+) -> None:
     url = f"http://127.0.0.1:{never_ready.server_port}"
     with subprocess.Popen(
-        [COMMAND, "run"], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        [COMMAND, command], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         env={**others(), **CREDENTIALS, "TWILIO_API_BASE_URL": url},
         # Who runs the tests may have told Python to ignore it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -342,6 +345,29 @@ def test_interrupted_it_waits_for_no_answer(tmp_path: Path, never_ready: _NeverR
     assert said.splitlines() == [
         "twilio-warehouse: Interrupted. What was read completely is kept; run again to go on."
     ]
+
+
+@pytest.mark.parametrize(
+    ("shell", "code"),
+    [
+        ('"$0" query "select 1" >&-', 0),
+        ('"$0" query "selec 1" >&-', 2),
+        ('"$0" query "select 1" >&- 2>&-', 0),
+        ('"$0" query "select 1" >/dev/full', 1),
+        ('"$0" report --formats csv >/dev/full', 1),
+        ('"$0" query "selec 1" 2>/dev/full', 2),
+    ],
+)
+def test_what_nobody_reads_changes_only_what_it_must(
+    tmp_path: Path, published: dict[str, str], shell: str, code: int
+) -> None:
+    result = subprocess.run(
+        ["sh", "-c", shell, COMMAND], cwd=tmp_path, env={**others(), **published}, text=True,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+    assert ("No space left" in result.stderr) == (">/dev/full" in shell and "2>" not in shell)
 
 
 def test_help_and_query_import_nothing_heavy(tmp_path: Path, published: dict[str, str]) -> None:

@@ -20,7 +20,8 @@ import pytest
 from flows.lake import Lake
 from flows.run import start_run
 from flows.settings import read_settings
-from flows.tasks.model import Models
+from flows.tasks.load import load
+from flows.tasks.model import Models, model
 from simulator.process import Server, running
 from simulator.truth import expected_messages
 from simulator.world import World, WorldConfig
@@ -256,6 +257,20 @@ def test_models_are_parsed_in_a_pause_or_once_they_are_wanted(
         assert not hurried
         assert models.parsed().nodes
     assert hurried == [True]
+
+
+def test_who_interrupts_the_models_is_told_of_no_failure(
+    tmp_path: Path, account: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dbt.task.build.BuildTask.run", interrupted)
+    with Warehouse(tmp_path, account, {}).active(), pytest.raises(KeyboardInterrupt):
+        settings = read_settings()
+        settings.build.mkdir(parents=True)
+        load.fn(settings)
+        model.fn(Models(start_run(settings, NOW)))
 
 
 def test_no_secret_and_no_body_is_in_any_file(
