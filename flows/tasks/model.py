@@ -26,6 +26,9 @@ _OPTIONS = (
     "--quiet", "--no-print", "--log-level", "none", "--no-write-json",
     "--project-dir", str(SQL_FOLDER), "--profiles-dir", str(SQL_FOLDER),
 )  # fmt: skip
+# What the project's files leave open; dbt takes it from the environment only.
+_BUILD_FILE, _MEMORY = "WAREHOUSE_BUILD_FILE", "WAREHOUSE_BUILD_MEMORY"
+_FOLDERS = "DBT_TARGET_PATH", "DBT_LOG_PATH"
 _KEPT = SQL_FOLDER / "target" / "parsed.msgpack"
 # dbt keeps its settings in the process: what a failed run left parsing must end first.
 _DBT = threading.Lock()
@@ -46,6 +49,10 @@ class Models:
         self._variables = ["--vars", _variables(run.settings)]
         self._manifest: Any = None
         self._is_wanted = threading.Event()
+        # To add a name moves the whole environment, which DuckDB may be reading in another thread:
+        # the process would die of it. To give one another value moves nothing.
+        for name in (_BUILD_FILE, _MEMORY, *_FOLDERS):
+            os.environ.setdefault(name, "")
         self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
         self._thread.start()
 
@@ -158,10 +165,10 @@ def _written_at(path: Path) -> int:
 
 
 def _set_environment(build_file: Path, target: Path, memory: int) -> None:
-    """dbt takes what its project files leave open, paths and memory, from the environment only."""
-    os.environ["WAREHOUSE_BUILD_FILE"] = str(build_file)
-    os.environ["WAREHOUSE_BUILD_MEMORY"] = f"{memory}MB"
-    os.environ["DBT_TARGET_PATH"] = os.environ["DBT_LOG_PATH"] = str(target)
+    os.environ[_BUILD_FILE] = str(build_file)
+    os.environ[_MEMORY] = f"{memory}MB"
+    for name in _FOLDERS:
+        os.environ[name] = str(target)
 
 
 def _what_warned(result: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -252,10 +253,15 @@ def test_models_are_parsed_in_a_pause_or_once_they_are_wanted(
 
     monkeypatch.setattr("flows.tasks.model.wait_for_a_pause", no_pause_comes)
     with Warehouse(tmp_path, account, {}).active():
+        for name in [name for name in os.environ if name.startswith(("DBT_", "WAREHOUSE_BUILD_"))]:
+            monkeypatch.delenv(name)
         models = Models(start_run(read_settings(), NOW))
         assert waits.wait(60)
         assert not hurried
+        names = set(os.environ)
         assert models.parsed().nodes
+        # Another thread may be reading the environment by then: a new name would move it.
+        assert set(os.environ) == names
     assert hurried == [True]
 
 
