@@ -15,37 +15,33 @@ from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 CORES = os.cpu_count() or 1
-_MOMENT = 0.3  # seconds
+_PAUSE = 0.3  # seconds
 _pool = ThreadPoolExecutor(CORES, thread_name_prefix="core")
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
 
 class Load:
-    """How long the cores have had work, all in all."""
+    """How much work the cores have, and since when they have none."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls = 0
-        self._since = 0.0
-        self._before = 0.0
+        self._idle_since = time.monotonic()
 
     def __enter__(self) -> None:
         with self._lock:
-            if not self._calls:
-                self._since = time.monotonic()
             self._calls += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._calls -= 1
-            if not self._calls:
-                self._before += time.monotonic() - self._since
+            self._idle_since = time.monotonic()
 
-    def busy_for(self) -> float:
+    def idle_for(self) -> float:
         """Seconds."""
         with self._lock:
-            return self._before + (time.monotonic() - self._since if self._calls else 0.0)
+            return 0.0 if self._calls else time.monotonic() - self._idle_since
 
 
 _load = Load()
@@ -75,13 +71,10 @@ def threads_that_wait(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def wait_for_a_pause(hurry: threading.Event) -> None:
-    """Return once the cores have had work for less than half of a moment, or once there is a hurry.
+    """Return once the cores have had no work for a moment, or once there is a hurry.
 
     For what runs in Python alone and can wait: beside it each call of Arrow's would have to wait
-    for Python's lock. Where Twilio's answers are waited for there is always some work, but little.
+    for Python's lock.
     """
-    busy_for = _load.busy_for()
-    while not hurry.wait(_MOMENT):
-        before, busy_for = busy_for, _load.busy_for()
-        if busy_for - before < _MOMENT / 2:
-            return
+    while not hurry.wait(_PAUSE) and _load.idle_for() < _PAUSE:
+        pass

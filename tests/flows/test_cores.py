@@ -72,29 +72,15 @@ def test_work_that_fails_is_done_too() -> None:
     assert has_ended(Work().waiter())
 
 
-def test_a_pause_has_less_than_half_a_moment_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    busy_for = iter([10.0, 10.3, 10.46, 10.6])
-    monkeypatch.setattr(cores, "_load", SimpleNamespace(busy_for=lambda: next(busy_for)))
-    moments: list[float] = []
-    no_hurry: Any = SimpleNamespace(wait=moments.append)
-    wait_for_a_pause(no_hurry)
-    assert moments == [0.3, 0.3, 0.3]
-
-
-def test_work_done_side_by_side_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_is_counted_from_the_end_of_the_last_work(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
     monkeypatch.setattr(cores, "time", clock)
     load = cores.Load()
     clock.now = 103.0
-    assert load.busy_for() == 0.0
-    with load:
-        clock.now = 105.0
-        with load:
-            clock.now = 110.0
-            assert load.busy_for() == 7.0
-        clock.now = 111.0
-    clock.now = 115.0
-    assert load.busy_for() == 8.0
-    with load:
-        clock.now = 116.0
-    assert load.busy_for() == 9.0
+    assert load.idle_for() == 3.0
+    with load, load:
+        clock.now = 110.0
+        assert load.idle_for() == 0.0
+    assert load.idle_for() == 0.0
+    clock.now = 112.0
+    assert load.idle_for() == 2.0
