@@ -5,21 +5,29 @@ Flows, dbt and pandas are imported by the verb that needs them: `--help` and `qu
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from contextlib import nullcontext, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from flows.errors import WarehouseError, WrongUseError
+from flows.showing import (
+    show_alerts,
+    show_check,
+    show_json,
+    show_plan,
+    show_reports,
+    show_summary,
+    show_table,
+    show_targets,
+    show_unsent,
+)
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from flows.summary import Summary
 
 app = typer.Typer(
     name="twilio-warehouse",
@@ -51,18 +59,15 @@ def command() -> NoReturn:
 
 def main() -> None:
     """Run the command: exit code 0 ok, 1 failed, 2 wrong use."""
-    interrupted = "Interrupted. What was read completely is kept; run again to go on."
     try:
         from flows.running import prepare
 
         prepare()
         app()
-    except KeyboardInterrupt:
-        _fail(interrupted, 1)
-    except SystemExit as end:
-        if end.code != _INTERRUPTED:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
             raise
-        _fail(interrupted, 1)
+        _fail("Interrupted. What was read completely is kept; run again to go on.", 1)
     except WrongUseError as error:
         _fail(str(error), 2)
     except WarehouseError as error:
@@ -126,11 +131,14 @@ def run(
     instant = _instant(now)
     _require_credentials()
     if plan:
-        _show_plan(instant, as_json)
+        from flows.planning import read_plan
+        from flows.settings import read_settings
+
+        show_plan(*read_plan(read_settings(), instant), as_json)
         return
     from flows.running import run_flow
 
-    _show_summary(run_flow("daily", now=instant), as_json)
+    show_summary(run_flow("daily", now=instant), as_json)
 
 
 @app.command(epilog="Example: twilio-warehouse refresh --deep")
@@ -153,12 +161,12 @@ def refresh(
     from flows.running import run_flow
 
     if first is None:
-        _show_summary(run_flow("deep_refresh", now=instant), as_json)
+        show_summary(run_flow("deep_refresh", now=instant), as_json)
         return
     from flows.tasks.plan import check_month
 
     check_month(instant or datetime.now(UTC), first)
-    _show_summary(run_flow("month_close", month=first, now=instant), as_json)
+    show_summary(run_flow("month_close", month=first, now=instant), as_json)
 
 
 @app.command(epilog="Example: twilio-warehouse backfill --since 2026-01-01 --until 2026-07-01")
@@ -179,7 +187,7 @@ def backfill(
     from flows.tasks.plan import check_range
 
     check_range(instant or datetime.now(UTC), first, last)
-    _show_summary(run_flow("backfill", since=first, until=last, now=instant), as_json)
+    show_summary(run_flow("backfill", since=first, until=last, now=instant), as_json)
 
 
 @app.command(epilog="Example: twilio-warehouse rebuild")
@@ -194,7 +202,7 @@ def rebuild(as_json: AsJson = False) -> None:
         )
     from flows.running import run_flow
 
-    _show_summary(run_flow("rebuild"), as_json)
+    show_summary(run_flow("rebuild"), as_json)
 
 
 @app.command(epilog="Example: twilio-warehouse report --language es --output out")
@@ -220,7 +228,7 @@ def report(
 
     wanted = [form.strip() for form in formats.split(",") if form.strip()]
     written = export.fn(read_settings(), output, wanted, language=language, csv_dialect=csv_dialect)
-    _show_reports(written, as_json)
+    show_reports(written, as_json)
 
 
 @app.command(epilog="Example: twilio-warehouse check")
@@ -230,10 +238,7 @@ def check(as_json: AsJson = False) -> None:
     from flows.settings import read_settings
 
     outcome = check_twilio(read_settings())
-    if as_json:
-        _print_json(outcome.as_dict())
-    else:
-        _print_check(outcome)
+    show_check(outcome, as_json)
     if not outcome.is_good:
         raise typer.Exit(1)
 
@@ -258,7 +263,7 @@ def monitor(
     with progress.shown() if sys.stderr.isatty() else nullcontext():
         seen = monitor_twilio(settings, hours, last, instant)
     if as_json:
-        _print_json(seen.as_dict())
+        show_json(seen.as_dict())
     else:
         show_monitor(seen, settings)
 
@@ -271,10 +276,10 @@ def status(as_json: AsJson = False) -> None:
 
     state = read_status(read_settings())
     if as_json:
-        _print_json(state)
+        show_json(state)
         return
     for title, rows in state.items():
-        _print_table(title.replace("_", " "), rows)
+        show_table(title.replace("_", " "), rows)
 
 
 @app.command(epilog="Example: twilio-warehouse alerts --dry-run")
@@ -294,11 +299,15 @@ def alerts(
 
     settings = read_settings()
     if test:
-        _try_targets(settings, as_json)
+        _test_targets(settings, as_json)
     elif dry_run:
-        _show_unsent(settings, as_json)
+        from flows.tasks.alert import preview
+
+        show_unsent(preview(settings, datetime.now(UTC)), as_json)
     else:
-        _show_alerts(settings, as_json)
+        from flows.asking import read_alerts
+
+        show_alerts(read_alerts(settings), as_json)
 
 
 @app.command(epilog="Example: twilio-warehouse message SM0123456789abcdef0123456789abcdef")
@@ -311,9 +320,9 @@ def message(
 
     timeline = read_timeline(read_settings(), sid)
     if as_json:
-        _print_json(timeline)
+        show_json(timeline)
     else:
-        _print_table(sid, timeline)
+        show_table(sid, timeline)
 
 
 @app.command(
@@ -339,7 +348,7 @@ def demo(
     """Run the whole path against a simulated Twilio and compare the reports with its truth."""
     from flows.demo import run_demo
 
-    run_demo(messages, days, seed, print_table=_print_table, say=_say)
+    run_demo(messages, days, seed)
 
 
 @app.command(
@@ -361,91 +370,7 @@ def _require_credentials() -> None:
     read_settings().require_credentials()
 
 
-def _show_plan(now: datetime | None, as_json: bool) -> None:
-    from flows.planning import show_plan
-    from flows.settings import read_settings
-
-    rows, notices = show_plan(read_settings(), now)
-    if as_json:
-        _print_json(rows)
-        return
-    for notice in notices:
-        _say(notice)
-    _print_table("plan (UTC)", rows)
-    known = sum(row["requests"] or 0 for row in rows)
-    unknown = sum(row["requests"] is None for row in rows)
-    more = f", and {unknown} windows nobody knows the length of yet" if unknown else ""
-    _say(f"Expected: {known:,} requests{more}.")
-
-
-def _show_summary(summary: Summary, as_json: bool) -> None:
-    if as_json:
-        _print_json(
-            {
-                "run_id": summary.run_id,
-                "windows": summary.window_count,
-                "pages": summary.page_count,
-                "records": summary.record_count,
-                "rejects": summary.reject_count,
-                "outcomes": summary.outcomes,
-                "notices": list(summary.notices),
-                "reports": _reports_as_json(summary.reports),
-            }
-        )
-        return
-    for notice in summary.notices:
-        _say(notice)
-    if summary.window_count:
-        _say(
-            f"Read {summary.record_count:,} records in {summary.page_count:,} pages of "
-            f"{summary.window_count:,} windows"
-            + (f", {summary.reject_count:,} rejected" if summary.reject_count else "")
-            + "."
-        )
-    _show_reports(summary.reports, as_json=False)
-
-
-def _show_reports(reports: Any, as_json: bool) -> None:
-    if as_json:
-        _print_json(_reports_as_json(reports))
-        return
-    for written in reports:
-        _say(f"{written.name}: {written.row_count:,} rows")
-        for path in written.paths:
-            _say(f"  {os.path.relpath(path)}")
-
-
-def _reports_as_json(reports: Any) -> list[dict[str, Any]]:
-    return [
-        {"name": r.name, "rows": r.row_count, "paths": [str(path) for path in r.paths]}
-        for r in reports
-    ]
-
-
-def _show_alerts(settings: Settings, as_json: bool) -> None:
-    from flows.asking import read_alerts
-
-    lasting = read_alerts(settings)
-    if as_json:
-        _print_json(lasting)
-        return
-    for row in lasting:
-        _say(f"{row['since']:%Y-%m-%d %H:%M}  {row['alert']}  {row['message']}")
-    if not lasting:
-        _say("Nothing: all is as usual.")
-
-
-def _show_unsent(settings: Settings, as_json: bool) -> None:
-    from flows.tasks.alert import preview
-
-    unsent = preview(settings, datetime.now(UTC))
-    if as_json:
-        _print_json(unsent and {"title": unsent[0], "text": unsent[1]})
-    else:
-        _say("\n\n".join(unsent) if unsent else "Nothing would be sent.")
-
-
-def _try_targets(settings: Settings, as_json: bool) -> None:
+def _test_targets(settings: Settings, as_json: bool) -> None:
     from flows.notifying import send_test
 
     tried = send_test(settings)
@@ -454,52 +379,9 @@ def _try_targets(settings: Settings, as_json: bool) -> None:
             "Alerts are sent nowhere: set WAREHOUSE_ALERT_URLS or WAREHOUSE_ALERT_BLOCKS "
             "(docs/runbook.md)."
         )
-    if as_json:
-        _print_json([{"target": name, "problem": problem} for name, problem in tried])
-    else:
-        for name, problem in tried:
-            _say(f"FAIL {name}: {problem}" if problem else f"ok   {name}")
+    show_targets(tried, as_json)
     if any(problem for _, problem in tried):
         raise typer.Exit(1)
-
-
-def _print_check(outcome: Any) -> None:
-    for step in outcome.steps:
-        _say(f"{'ok  ' if step.is_good else 'FAIL'} {step.name}: {step.detail}")
-    if outcome.last_messages:
-        _print_table("last messages", outcome.last_messages)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, default=str, ensure_ascii=False))
-
-
-def _say(text: str) -> None:
-    print(text)
-
-
-def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not rows:
-        _say(f"{title}: nothing")
-        return
-    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False)
-    for name in rows[0]:
-        table.add_column(name, no_wrap=True)
-    for row in rows:
-        table.add_row(*(_short(value) for value in row.values()))
-    # Wider than an 80-column pipe: a table that is cut in every cell says nothing.
-    console = Console()
-    Console(width=max(console.width, 120) if not console.is_terminal else None).print(table)
-
-
-def _short(value: Any) -> str:
-    """A cell: an account's identifier is told apart by its last characters."""
-    text = "" if value is None else str(value)
-    is_account = len(text) == 34 and text.startswith("AC")
-    return f"AC…{text[-4:]}" if is_account else text
 
 
 if __name__ == "__main__":

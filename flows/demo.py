@@ -6,7 +6,6 @@ import csv
 import math
 import os
 import shutil
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from flows.errors import WarehouseError
 from flows.settings import Settings, read_settings
+from flows.showing import say, show_table
 
 _SHOWN_ROWS = 5
 # Of each report what fits a terminal: the last days and hours, the newest month.
@@ -35,13 +35,7 @@ _SHOWN_COLUMNS = {
 }
 
 
-def run_demo(
-    messages: int,
-    days: int,
-    seed: int,
-    print_table: Callable[[str, list[dict[str, Any]]], None],
-    say: Callable[[str], None],
-) -> None:
+def run_demo(messages: int, days: int, seed: int) -> None:
     """Run the daily flow from an empty lake against the simulator and compare every report.
 
     Raises:
@@ -70,7 +64,7 @@ def run_demo(
     differences = []
     for name, rows in truth.items():
         written = read_csv(settings.reports / f"{name}.csv")
-        print_table(f"{name}: {len(written):,} rows", _extract_of(name, written))
+        show_table(f"{name}: {len(written):,} rows", _extract_of(name, written))
         difference = first_difference(name, written, rows)
         if difference:
             differences.append(difference)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from flows.monitoring import Monitor
 from flows.settings import Settings
+from flows.showing import shortened
 from flows.texts import Texts
 
 _PIPE_WIDTH = 140  # characters where no terminal says how wide it is
@@ -89,7 +90,7 @@ class _Screen:
         if isinstance(value, datetime):
             return self.instant(value)
         if name == "account_sid" and "account_name" not in row:
-            return self._names.get(value) or _shortened(value)
+            return self._names.get(value) or shortened(value)
         if name in ("sender", "recipient") and value:
             return str(value).rpartition(":")[2]  # its channel has a column of its own
         if name == "channel" and value is None:
@@ -103,8 +104,3 @@ class _Screen:
         if name.endswith("_cost"):
             return f"{self._texts.number(value, 4)} {row.get('currency') or ''}".strip()
         return self._texts.value(name, value) if isinstance(value, str) else str(value)
-
-
-def _shortened(sid: str) -> str:
-    """An account is told apart by the last characters of its identifier."""
-    return f"AC…{sid[-4:]}" if len(sid) == 34 else sid

@@ -11,7 +11,7 @@ from flows.tasks.extract import extract_accounts
 from flows.tasks.plan import plan_daily
 
 
-def show_plan(settings: Settings, now: datetime | None) -> tuple[list[dict[str, Any]], list[str]]:
+def read_plan(settings: Settings, now: datetime | None) -> tuple[list[dict[str, Any]], list[str]]:
     """The windows of a daily run, and what its operator should know.
 
     Twilio is asked for the accounts only; nothing is written. `requests` is what a window is
