@@ -1,7 +1,7 @@
-"""Work for the processor, done by as many threads as there are cores.
+"""Threads: many that wait for Twilio, and as many as there are cores for the processor's work.
 
-Many threads wait for Twilio; if each of them also decoded and normalized, each would keep memory
-of its own for it and they would only disturb one another.
+If each that waits also decoded and normalized, each would keep memory of its own for it and they
+would only disturb one another.
 """
 
 from __future__ import annotations

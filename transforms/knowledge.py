@@ -68,11 +68,9 @@ def know_account(
     is_mine, mine = pc.equal(messages["account_sid"], account_sid), _of_account(ledger, account_sid)
     sent_at = _seconds(messages["sent_at"].filter(is_mine).drop_null())
     recent = sent_at >= second_of(now - ages.sent[-1] - timedelta(days=1))
-    # Of a long history nearly all messages are final and priced: nothing more is asked of them.
-    rows = messages.filter(pc.and_(is_mine, _may_be_open(messages)))
-    is_sent, message_at, read_at, is_open = _looked_at(rows, mine)
+    _, is_sent, message_at, read_at = _open(messages, is_mine, mine)
     order = np.argsort(message_at, kind="stable")
-    open_sent = order[(is_open & is_sent)[order]]
+    open_sent = order[is_sent[order]]
     return KnownAccount(
         account_sid=account_sid,
         covered=join_spans(spans_of(read_well(mine, "messages"))),
@@ -82,7 +80,7 @@ def know_account(
         sent_at=np.sort(sent_at[recent]),
         open_at=message_at[open_sent],
         open_read_at=read_at[open_sent],
-        unsent_at=message_at[is_open & ~is_sent],
+        unsent_at=message_at[~is_sent],
     )
 
 
@@ -95,9 +93,9 @@ def know_unsent(
         messages: rows of `messages`, also the column message_sid.
         ledger: rows of `extractions`.
     """
-    rows, mine = _of_account(messages, account_sid), _of_account(ledger, account_sid)
-    is_sent, message_at, read_at, is_open = _looked_at(rows, mine)
-    unsent = np.flatnonzero(is_open & ~is_sent)
+    is_mine = pc.equal(messages["account_sid"], account_sid)
+    rows, is_sent, message_at, read_at = _open(messages, is_mine, _of_account(ledger, account_sid))
+    unsent = np.flatnonzero(~is_sent)
     sids = rows["message_sid"].take(pa.array(unsent)).to_pylist()
     scheduled = _mask(pc.equal(rows["status"], "scheduled"))
     return [
@@ -193,16 +191,16 @@ def _of_account(rows: pa.Table, account_sid: str) -> pa.Table:
     return rows.filter(pc.equal(rows["account_sid"], account_sid))
 
 
-def _may_be_open(rows: pa.Table) -> pa.ChunkedArray:
-    is_final = pc.is_in(rows["status"], value_set=pa.array(FINAL))
-    return pc.or_(pc.invert(is_final), pc.is_null(rows["price"]))
-
-
-def _looked_at(
-    rows: pa.Table, ledger: pa.Table
-) -> tuple[np.ndarray, Instants, Instants, np.ndarray]:
-    """Of each message of an account: has it date_sent, when was it sent or else created, when was
-    it last read, and is it open."""
+def _open(
+    messages: pa.Table, is_mine: pa.ChunkedArray, ledger: pa.Table
+) -> tuple[pa.Table, np.ndarray, Instants, Instants]:
+    """The open messages of an account; of each: has it date_sent, when was it sent or else created,
+    and when was it last read."""
+    final = pc.is_in(messages["status"], value_set=pa.array(FINAL))
+    priced = pc.is_valid(messages["price"])
+    # Of a long history nearly all messages are closed, whenever they were read.
+    may_be_open = pc.and_not(is_mine, pc.and_(final, priced))
+    rows = messages.filter(may_be_open)
     status, is_sent = rows["status"], _mask(pc.is_valid(rows["sent_at"]))
     message_at = _seconds(pc.coalesce(rows["sent_at"], rows["created_at"]))
     read_at = np.where(
@@ -211,14 +209,15 @@ def _looked_at(
         last_reads(read_well(ledger, "unsent_messages"), message_at),
     )
     read_age = read_at - message_at
-    is_final = _mask(pc.is_in(status, value_set=pa.array(FINAL))) | (
+    is_final = _mask(final.filter(may_be_open)) | (
         _mask(pc.equal(status, "sent")) & (read_age >= seconds_of(_SENT_IS_FINAL))
     )
-    is_priced = _mask(pc.is_valid(rows["price"])) | (
+    is_priced = _mask(priced.filter(may_be_open)) | (
         _mask(pc.is_in(status, value_set=pa.array(NEVER_PRICED)))
         & (read_age >= seconds_of(_NO_PRICE_IS_FINAL))
     )
-    return is_sent, message_at, read_at, ~(is_final & is_priced)
+    is_open = ~(is_final & is_priced)
+    return rows.filter(pa.array(is_open)), is_sent[is_open], message_at[is_open], read_at[is_open]
 
 
 def _of_outcome(ledger: pa.Table, dataset: str, outcomes: Sequence[str]) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -263,6 +264,28 @@ def test_models_are_parsed_in_a_pause_or_once_they_are_wanted(
         # Another thread may be reading the environment by then: a new name would move it.
         assert set(os.environ) == names
     assert hurried == [True]
+
+
+def test_what_takes_the_processor_is_left_to_the_cores(
+    tmp_path: Path, account: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dbt's import waits until they have nothing to do."""
+    seen = set()
+
+    def spied(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def spy(*args: Any) -> Any:
+            seen.add((name, threading.current_thread().name.partition("_")[0]))
+            return work(*args)
+
+        return spy
+
+    work = ("flows.twilio_api.decode_page", "flows.tasks.normalize.Intake._take",
+            "flows.tasks.normalize._merge_partition")  # fmt: skip
+    for name in work:
+        monkeypatch.setattr(name, spied(name, pkgutil.resolve_name(name)))
+    with Warehouse(tmp_path, account).active():
+        lake_only(NOW, deep=False)
+    assert seen == {(name, "core") for name in work}
 
 
 def test_who_interrupts_the_models_is_told_of_no_failure(

@@ -314,7 +314,7 @@ def test_knowing_is_the_same_without_rows_that_are_not_worth_it() -> None:
     sent = [
         (status, price, NOW - age * DAY)
         for age in (1, 7, 8, 20)
-        for status in ("delivered", "sent", "failed", "queued")
+        for status in (*FINAL, "sent", "queued", "a_new_one", None)
         for price in (None, -1)
     ]
     rows = [
