@@ -39,6 +39,7 @@ ATTEMPTS = 6
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds between two bytes
 ANSWER_TIMEOUT = 180.0  # seconds for a whole answer
+_PIECE = 1 << 18  # bytes, at most
 _PAUSE = wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)
 
 
@@ -74,14 +75,21 @@ class _HttpClient(HttpClient):  # type: ignore[misc]
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
             redirect=allow_redirects, retries=False, preload_content=False,
         ) as answer:  # fmt: skip
-            chunks = []
-            for chunk in answer.stream(1 << 18, decode_content=True):
-                chunks.append(chunk)
-                if time.monotonic() > deadline:
-                    raise urllib3.exceptions.TimeoutError(
-                        f"the answer took over {ANSWER_TIMEOUT:.0f} s"
-                    )
-            return Response(answer.status, b"".join(chunks), answer.headers)
+            return Response(answer.status, b"".join(_pieces(answer, deadline)), answer.headers)
+
+
+def _pieces(answer: urllib3.BaseHTTPResponse, deadline: float) -> Iterator[bytes]:
+    """The answer as it arrives: one that never ends is given up, however little it brings.
+
+    Raises:
+        urllib3.exceptions.HTTPError: it broke off, or took longer than until the deadline.
+    """
+    # What is not encoded urllib3 would copy twice.
+    is_encoded = "content-encoding" in answer.headers
+    while piece := answer.read1(_PIECE, decode_content=is_encoded):
+        yield piece
+        if time.monotonic() > deadline:
+            raise urllib3.exceptions.TimeoutError(f"the answer took over {ANSWER_TIMEOUT:.0f} s")
 
 
 def _pool_for(url: str) -> urllib3.PoolManager:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import secrets
 import ssl
 import threading
+import zlib
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -53,6 +56,23 @@ def serving(
         thread.join()
 
 
+class Quiet(BaseHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None: ...
+
+
+class Lasting(Quiet):
+    """Keeps connections open."""
+
+    protocol_version = "HTTP/1.1"
+
+
+def connected_to(port: int, **options: Any) -> Connection:
+    settings = Settings(
+        account_sid=SID, auth_token="the-secret-token", api_base_url=f"http://127.0.0.1:{port}"
+    )
+    return Connection(settings, **options)
+
+
 @contextmanager
 def answering(*answers: Answer) -> Iterator[tuple[Connection, list[str]]]:
     """A connection to a server that gives these answers in turn, and what it was asked.
@@ -61,9 +81,7 @@ def answering(*answers: Answer) -> Iterator[tuple[Connection, list[str]]]:
     """
     left, asked = list(answers), []
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Lasting):
         def do_GET(self) -> None:
             asked.append(self.path)
             answer = left.pop(0) if left else (500, "no answer left")
@@ -83,15 +101,8 @@ def answering(*answers: Answer) -> Iterator[tuple[Connection, list[str]]]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, *args: Any) -> None: ...
-
     with serving(Handler) as port:
-        settings = Settings(
-            account_sid=SID,
-            auth_token="the-secret-token",
-            api_base_url=f"http://127.0.0.1:{port}",
-        )
-        yield Connection(settings), asked
+        yield connected_to(port), asked
 
 
 @pytest.fixture(autouse=True)
@@ -226,14 +237,12 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str | N
     """A proxy that the environment names, and what it was asked for, by whom."""
     asked: list[tuple[str, str | None]] = []
 
-    class Proxy(BaseHTTPRequestHandler):
+    class Proxy(Quiet):
         def do_GET(self) -> None:
             asked.append((self.path, self.headers.get("Proxy-Authorization")))
             self.send_response(200)
             self.end_headers()
             self.wfile.write(GOOD.encode())
-
-        def log_message(self, *args: Any) -> None: ...
 
     with serving(Proxy) as port:
         for name in ("http_proxy", "HTTP_PROXY"):
@@ -292,12 +301,10 @@ def test_a_proxy_is_checked_with_the_certificates_too(
 ) -> None:
     asked = []
 
-    class Proxy(BaseHTTPRequestHandler):
+    class Proxy(Quiet):
         def do_CONNECT(self) -> None:
             asked.append(self.path)
             self.send_error(403)
-
-        def log_message(self, *args: Any) -> None: ...
 
     certificate = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -323,13 +330,11 @@ def test_certificates_are_checked_with_those_the_environment_names(
 ) -> None:
     certificate = self_signed(tmp_path)
 
-    class Twilio(BaseHTTPRequestHandler):
+    class Twilio(Quiet):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             self.wfile.write(GOOD.encode())
-
-        def log_message(self, *args: Any) -> None: ...
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -354,6 +359,59 @@ def test_an_answer_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPat
         pytest.raises(TwilioError, match="took too long"),
     ):
         connection.account()
+
+
+def test_an_answer_that_comes_drop_by_drop_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twilio_api, "ANSWER_TIMEOUT", 0.2)
+    drops, pause = [], threading.Event()
+
+    class Dripping(Lasting):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            with suppress(OSError):
+                while len(drops) < 1000 and not pause.wait(0.02):
+                    drops.append(self.wfile.write(b"{"))
+
+    with serving(Dripping) as port, pytest.raises(TwilioError, match="took too long"):
+        read(connected_to(port, attempts=1))
+    assert 0 < len(drops) < 500
+    pause.set()
+
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+@pytest.mark.parametrize("encoding", [None, "gzip", "deflate"])
+def test_an_answer_may_come_as_http_lets_it(in_chunks: bool, encoding: str | None) -> None:
+    # Half of it cannot be made smaller: what is sent is several pieces too.
+    records = [{"sid": f"SM{i}", "body": secrets.token_hex(512)} for i in range(1000)]
+    plain = json.dumps({"messages": records, "next_page_uri": None}).encode()
+    content = {None: bytes, "gzip": gzip.compress, "deflate": zlib.compress}[encoding](plain)
+
+    class Twilio(Lasting):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if encoding:
+                self.send_header("Content-Encoding", encoding)
+            if not in_chunks:
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+                return
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for start in range(0, len(content), 50_000):
+                chunk = content[start : start + 50_000]
+                self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+            self.wfile.write(b"0\r\n\r\n")
+
+    with serving(Twilio) as port:
+        connection = connected_to(port)
+        # The second is asked for on the same connection: nothing of the first was left on it.
+        for _ in range(2):
+            (page,) = connection.pages(MESSAGES_SENT, WINDOW)
+            assert page.records["sid"].to_pylist() == [record["sid"] for record in records]
+            assert page.records["body"].to_pylist() == [record["body"] for record in records]
 
 
 def self_signed(folder: Path) -> Path:
