@@ -239,6 +239,49 @@ def test_recipients(build: Build) -> None:
     assert len(rows) == len(expected)
 
 
+def test_who_is_first_of_days_need_not_be_first_of_a_month(
+    new_build: Callable[[], Build],
+) -> None:
+    """Only some recipients are added up over days and months; none that could win is left out."""
+    sent = [
+        (account_sid, day, f"{name} {number:02d}", count)
+        for account_sid, day, name, count in (
+            ("AC1", "2026-08-20", "old", 75), ("AC2", "2026-08-20", "older", 75),
+            ("AC1", "2026-10-20", "regular", 15), ("AC2", "2026-10-20", "other", 5),
+            ("AC1", "2026-11-06", "new", 15), ("AC2", "2026-11-06", "newer", 15),
+            ("AC3", "2026-11-02", "quiet", 4),
+        )
+        for number in range(20)
+    ]  # fmt: skip
+    # Twenty are before it in each month and account, but none in the 30 days of all.
+    for account_sid in ACCOUNTS:
+        sent += [(account_sid, day, "scattered", 4) for day in ("2026-10-21", "2026-11-01")]
+    # Of few recipients in the last days the last is one of the first.
+    sent += [("AC3", "2026-11-06", "quiet 00", 5), ("AC3", "2026-11-07", "rare", 1)]
+    every = [entry for entry in sent for _ in range(entry[3])]
+    build = new_build()
+    build.update(
+        {
+            "messages": [
+                message(number, day, "delivered", account_sid=account_sid, recipient=recipient)
+                for number, (account_sid, day, recipient, _) in enumerate(every)
+            ],
+            "extractions": LAKE["extractions"],
+            "accounts": LAKE["accounts"],
+        }
+    )
+
+    def first(period: str, scope: str) -> list[tuple[str, int]]:
+        return build.query(
+            "select recipient, message_count from marts.page_recipients "
+            f"where page_period = '{period}' and account_sid = '{scope}' order by recipient_rank"
+        )
+
+    assert first("last_7_days", "AC3") == [("quiet 00", 5), ("rare", 1)]
+    assert first("last_30_days", "all")[:2] == [("scattered", 16), ("new 00", 15)]
+    assert first("last_90_days", "all") == [(f"old {number:02d}", 75) for number in range(20)]
+
+
 def test_categories(build: Build) -> None:
     expected: dict[Any, Decimal] = defaultdict(Decimal)
     for key, entry in by_period_and_scope(USAGE, lambda row: row["usage_date"]):

@@ -25,67 +25,6 @@ monthly_recipients as not materialized (
 
 ),
 
--- Of all time, 20 have at least as many messages as in the months that they are listed in...
-listed as (
-
-    select
-        account_scopes.scope,
-        top_recipients.recipient,
-        sum(top_recipients.message_count) as message_count
-    from {{ ref('top_recipients') }} as top_recipients
-    inner join account_scopes
-        on top_recipients.account_sid = account_scopes.account_sid
-    group by
-        account_scopes.scope,
-        top_recipients.recipient
-
-),
-
-fewest_to_win_all as (
-
-    select
-        scope,
-        list_min(max(message_count, 20)) as message_count
-    from listed
-    group by scope
-    having count(*) >= 20
-
-),
-
--- ... and who has so many, has their average in some month with some account...
-fewest_in_a_month as (
-
-    select
-        account_scopes.account_sid,
-        min(
-            coalesce(
-                fewest_to_win_all.message_count
-                / (
-                    account_scopes.account_count
-                    * (select count(distinct month) from monthly_recipients)
-                ),
-                0
-            )
-        ) as message_count
-    from account_scopes
-    left join fewest_to_win_all
-        on account_scopes.scope = fewest_to_win_all.scope
-    group by account_scopes.account_sid
-
-),
-
--- ... so that of all time only these are added up.
-candidates_of_all as (
-
-    select distinct monthly_recipients.recipient
-    from monthly_recipients
-    inner join fewest_in_a_month
-        on
-            monthly_recipients.account_sid = fewest_in_a_month.account_sid
-            and monthly_recipients.message_count >= fewest_in_a_month.message_count
-
-),
-
 -- What each period that is no month is made of: as few days as can be, the rest whole months. The
 -- 90 days are whole months and the days before and after them; those after are of the last 30.
 pieces as not materialized (
@@ -107,6 +46,7 @@ pieces as not materialized (
             message_date < {{ dates.first_month }}
             or message_date >= {{ dates.last_30_days }}
         )
+        and message_count > 0
     union all
     select
         account_sid,
@@ -118,10 +58,125 @@ pieces as not materialized (
         false as is_of_last_30_days,
         false as is_of_last_7_days
     from monthly_recipients
+    where message_count > 0
+
+),
+
+-- Who was among the first of a month, with all that they got: 20 of them have so many...
+listed as (
+
+    select
+        account_scopes.scope,
+        pieces.recipient,
+        sum(pieces.message_count) filter (where pieces.is_of_all) as "all",
+        sum(pieces.message_count) filter (where pieces.is_of_last_90_days) as last_90_days,
+        sum(pieces.message_count) filter (where pieces.is_of_last_30_days) as last_30_days,
+        sum(pieces.message_count) filter (where pieces.is_of_last_7_days) as last_7_days
+    from pieces
+    inner join account_scopes
+        on pieces.account_sid = account_scopes.account_sid
     where
-        (month >= {{ dates.first_month }} and month < {{ dates.last_month }})
-        -- of others too few messages are counted here to win
-        or recipient in (select recipient from candidates_of_all)
+        pieces.recipient in (
+            select recipient from {{ ref('top_recipients') }}
+            where recipient_rank <= 20
+        )
+    group by
+        account_scopes.scope,
+        pieces.recipient
+
+),
+
+listed_by_period as (
+
+    unpivot listed
+    on "all", last_90_days, last_30_days, last_7_days
+    into name page_period value message_count
+
+),
+
+fewest_listed as (
+
+    select
+        page_period,
+        scope,
+        list_min(max(message_count, 20)) as message_count
+    from listed_by_period
+    group by
+        page_period,
+        scope
+    having count(*) >= 20
+
+),
+
+-- ... and who has more, has their average in some month of the period with some account...
+months as (
+
+    select distinct month from monthly_recipients
+
+),
+
+months_with_periods as (
+
+    select
+        month,
+        unnest(
+            case
+                when month >= date_trunc('month', {{ dates.last_7_days }})
+                    then ['all', 'last_90_days', 'last_30_days', 'last_7_days']
+                when month >= date_trunc('month', {{ dates.last_30_days }})
+                    then ['all', 'last_90_days', 'last_30_days']
+                when month >= date_trunc('month', {{ dates.last_90_days }})
+                    then ['all', 'last_90_days']
+                else ['all']
+            end
+        ) as page_period
+    from months
+
+),
+
+months_of_periods as (
+
+    select
+        *,
+        count(*) over (partition by page_period) as month_count
+    from months_with_periods
+
+),
+
+fewest_in_a_month as (
+
+    select
+        months_of_periods.month,
+        account_scopes.account_sid,
+        min(
+            coalesce(
+                fewest_listed.message_count
+                / (account_scopes.account_count * months_of_periods.month_count),
+                0
+            )
+        ) as message_count
+    from months_of_periods
+    cross join account_scopes
+    left join fewest_listed
+        on
+            months_of_periods.page_period = fewest_listed.page_period
+            and account_scopes.scope = fewest_listed.scope
+    group by
+        months_of_periods.month,
+        account_scopes.account_sid
+
+),
+
+-- ... so that of all recipients only these are added up.
+candidates as (
+
+    select distinct monthly_recipients.recipient
+    from monthly_recipients
+    inner join fewest_in_a_month
+        on
+            monthly_recipients.month = fewest_in_a_month.month
+            and monthly_recipients.account_sid = fewest_in_a_month.account_sid
+            and monthly_recipients.message_count >= fewest_in_a_month.message_count
 
 ),
 
@@ -136,7 +191,7 @@ counts as (
         sum(message_count) filter (where is_of_last_30_days) as last_30_days,
         sum(message_count) filter (where is_of_last_7_days) as last_7_days
     from pieces
-    where message_count > 0
+    where recipient in (select recipient from candidates)
     group by
         account_sid,
         recipient
