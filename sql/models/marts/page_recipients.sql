@@ -12,33 +12,19 @@ account_scopes as (
 
 ),
 
--- Each use reads the few columns and days it needs; kept for all, they would be all there is.
-daily_recipients as not materialized (
-
-    select * from {{ ref('daily_recipients') }}
-
-),
-
-monthly_recipients as not materialized (
-
-    select * from {{ ref('monthly_recipients') }}
-
-),
-
 -- What each period that is no month is made of: as few days as can be, the rest whole months. The
--- 90 days are whole months and the days before and after them; those after are of the last 30.
+-- 90 days are whole months and the days before and after them; those after are of the last 30. Each
+-- use reads the few columns it needs; kept for all, they would be all there is.
 pieces as not materialized (
 
     select
-        account_sid,
-        recipient,
-        message_count,
+        * exclude (message_date),
         false as is_of_all,
         message_date < {{ dates.first_month }}
         or message_date >= {{ dates.last_month }} as is_of_last_90_days,
         message_date >= {{ dates.last_30_days }} as is_of_last_30_days,
         message_date >= {{ dates.last_7_days }} as is_of_last_7_days
-    from daily_recipients
+    from {{ ref('daily_recipients') }}
     where
         message_date >= {{ dates.last_90_days }}
         and message_date < {{ dates.end_date }}
@@ -46,19 +32,15 @@ pieces as not materialized (
             message_date < {{ dates.first_month }}
             or message_date >= {{ dates.last_30_days }}
         )
-        and message_count > 0
-    union all
+    union all by name
     select
-        account_sid,
-        recipient,
-        message_count,
+        * exclude (month),
         true as is_of_all,
         month >= {{ dates.first_month }}
         and month < {{ dates.last_month }} as is_of_last_90_days,
         false as is_of_last_30_days,
         false as is_of_last_7_days
-    from monthly_recipients
-    where message_count > 0
+    from {{ ref('monthly_recipients') }}
 
 ),
 
@@ -76,7 +58,8 @@ listed as (
     inner join account_scopes
         on pieces.account_sid = account_scopes.account_sid
     where
-        pieces.recipient in (
+        pieces.message_count > 0
+        and pieces.recipient in (
             select recipient from {{ ref('top_recipients') }}
             where recipient_rank <= 20
         )
@@ -111,7 +94,7 @@ fewest_listed as (
 -- ... and who has more, has their average in some month of the period with some account...
 months as (
 
-    select distinct month from monthly_recipients
+    select distinct month from {{ ref('monthly_recipients') }}
 
 ),
 
@@ -171,7 +154,7 @@ fewest_in_a_month as (
 candidates as (
 
     select distinct monthly_recipients.recipient
-    from monthly_recipients
+    from {{ ref('monthly_recipients') }} as monthly_recipients
     inner join fewest_in_a_month
         on
             monthly_recipients.month = fewest_in_a_month.month
@@ -191,7 +174,9 @@ counts as (
         sum(message_count) filter (where is_of_last_30_days) as last_30_days,
         sum(message_count) filter (where is_of_last_7_days) as last_7_days
     from pieces
-    where recipient in (select recipient from candidates)
+    where
+        message_count > 0
+        and recipient in (select recipient from candidates)
     group by
         account_sid,
         recipient
@@ -270,54 +255,26 @@ winners_by_account as materialized (
 
 ),
 
--- Of a few recipients it does not matter that days are more rows than months.
-days_of_winners as (
-
-    select * from daily_recipients
-    where
-        message_date >= {{ dates.last_90_days }}
-        and recipient in (
-            select recipient from winners_by_account
-            where page_period <> 'all'
-        )
-
-),
-
-months_of_winners as (
-
-    select * from monthly_recipients
-    where recipient in (
-        select recipient from winners_by_account
-        where page_period = 'all'
-    )
-
-),
-
 figures as (
 
     select
-        winners_by_account.*,
-        days_of_winners.* exclude (message_date, account_sid, recipient)
-    from winners_by_account
-    inner join {{ ref('page_periods') }} as page_periods
-        on winners_by_account.page_period = page_periods.page_period
-    inner join days_of_winners
+        winners_by_account.page_period,
+        winners_by_account.scope,
+        winners_by_account.recipient_rank,
+        pieces.*
+    from pieces
+    inner join winners_by_account
         on
-            winners_by_account.account_sid = days_of_winners.account_sid
-            and winners_by_account.recipient = days_of_winners.recipient
-            and page_periods.start_date <= days_of_winners.message_date
-            and page_periods.end_date > days_of_winners.message_date
-    where page_periods.period like 'last_%'
-    union all
-    select
-        winners_by_account.*,
-        months_of_winners.* exclude (month, account_sid, recipient)
-    from winners_by_account
-    inner join months_of_winners
-        on
-            winners_by_account.account_sid = months_of_winners.account_sid
-            and winners_by_account.recipient = months_of_winners.recipient
-    where winners_by_account.page_period = 'all'
+            pieces.account_sid = winners_by_account.account_sid
+            and pieces.recipient = winners_by_account.recipient
+            and case winners_by_account.page_period
+                when 'all' then pieces.is_of_all
+                when 'last_90_days' then pieces.is_of_last_90_days
+                when 'last_30_days' then pieces.is_of_last_30_days
+                when 'last_7_days' then pieces.is_of_last_7_days
+            end
+    -- before all else, as most are of none
+    where pieces.recipient in (select recipient from winners_by_account)
 
 ),
 
