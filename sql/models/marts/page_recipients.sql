@@ -274,7 +274,7 @@ figures as (
                 when 'last_7_days' then pieces.is_of_last_7_days
             end
     -- before all else, as most are of none
-    where pieces.recipient in (select recipient from winners_by_account)
+    where pieces.recipient in (select recipient from winners_of_periods)
 
 ),
 
