@@ -192,7 +192,8 @@ class Transaction:
         path = self.lake.path(table, partition)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}{_TEMPORARY}")
-        # A file is chosen by its times; the least and the greatest of its texts help nobody.
+        # Files are chosen by their times; to find the least and the greatest of texts takes an
+        # eighth of writing them.
         with temporary.open("wb") as file:
             pq.write_table(
                 ordered, file, compression="zstd", compression_level=1,

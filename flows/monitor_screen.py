@@ -11,10 +11,9 @@ from rich.table import Table
 
 from flows.monitoring import Monitor
 from flows.settings import Settings
-from flows.showing import shortened
+from flows.showing import PIPE_WIDTH, shortened
 from flows.texts import Texts
 
-_PIPE_WIDTH = 140  # characters where no terminal says how wide it is
 _OF_ACCOUNTS = ("account_name", "account_sid", "outcome", "message_count")
 _OF_ERRORS = ("error_code", "message_count", "title", "remedy")
 _OF_MESSAGES = ("message_at", "account_sid", "direction", "channel", "status", "error_code",
@@ -54,7 +53,7 @@ class _Screen:
         self._names = {entry.account_sid: entry.account_name for entry in monitor.accounts}
         found = Console()
         self._console = Console(
-            width=None if found.is_terminal else _PIPE_WIDTH, highlight=False, markup=False
+            width=None if found.is_terminal else PIPE_WIDTH, highlight=False, markup=False
         )
 
     def say(self, key: str, **values: object) -> None:

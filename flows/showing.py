@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 
-_PIPE_WIDTH = 120  # characters: cut to the usual 80 a table says nothing
+PIPE_WIDTH = 140  # characters where no terminal says how wide it is: cut to 80 a table says nothing
 
 
 def show_plan(rows: Rows, notices: Sequence[str], as_json: bool) -> None:
@@ -116,7 +116,7 @@ def show_check(check: Check, as_json: bool) -> None:
 
 
 def show_json(value: Any) -> None:
-    """A value for a program to read."""
+    """A value as JSON, times and amounts as text."""
     print(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
@@ -126,7 +126,7 @@ def say(text: str) -> None:
 
 
 def show_table(title: str, rows: Rows) -> None:
-    """Rows under their names, no narrower than they need to be where no terminal is."""
+    """Rows under their names, cut where the terminal ends."""
     from rich.console import Console
     from rich.table import Table
 
@@ -139,7 +139,7 @@ def show_table(title: str, rows: Rows) -> None:
     for row in rows:
         table.add_row(*(shortened("" if value is None else str(value)) for value in row.values()))
     console = Console()
-    width = None if console.is_terminal else max(console.width, _PIPE_WIDTH)
+    width = None if console.is_terminal else max(console.width, PIPE_WIDTH)
     Console(width=width).print(table)
 
 

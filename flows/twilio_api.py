@@ -6,6 +6,7 @@ time-out, does not retry a 429 and keeps every answer as text, so `_HttpClient` 
 
 from __future__ import annotations
 
+import io
 import ssl
 import threading
 import time
@@ -38,7 +39,7 @@ from transforms.windows import Window
 ATTEMPTS = 6
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 60.0  # seconds between two bytes
-ANSWER_TIMEOUT = 180.0  # seconds for a whole answer
+ANSWER_TIMEOUT = 180.0  # seconds for an answer with all of its body
 _PIECE = 1 << 18  # bytes, at most
 _PAUSE = wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)
 
@@ -75,21 +76,32 @@ class _HttpClient(HttpClient):  # type: ignore[misc]
             timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
             redirect=allow_redirects, retries=False, preload_content=False,
         ) as answer:  # fmt: skip
-            return Response(answer.status, b"".join(_pieces(answer, deadline)), answer.headers)
+            content = _decoded(b"".join(_pieces(answer, deadline)), answer)
+            return Response(answer.status, content, answer.headers)
 
 
 def _pieces(answer: urllib3.BaseHTTPResponse, deadline: float) -> Iterator[bytes]:
-    """The answer as it arrives: one that never ends is given up, however little it brings.
+    """The answer's body as it arrives, encoded as it is: of one that does not end, too, something
+    arrives.
 
     Raises:
         urllib3.exceptions.HTTPError: it broke off, or took longer than until the deadline.
     """
-    # What is not encoded urllib3 would copy twice.
-    is_encoded = "content-encoding" in answer.headers
-    while piece := answer.read1(_PIECE, decode_content=is_encoded):
+    while piece := answer.read1(_PIECE, decode_content=False):
         yield piece
         if time.monotonic() > deadline:
             raise urllib3.exceptions.TimeoutError(f"the answer took over {ANSWER_TIMEOUT:.0f} s")
+
+
+def _decoded(content: bytes, answer: urllib3.BaseHTTPResponse) -> bytes:
+    """The body without the encoding that the answer names.
+
+    Raises:
+        urllib3.exceptions.HTTPError: it is not encoded so.
+    """
+    if "content-encoding" not in answer.headers:
+        return content
+    return urllib3.HTTPResponse(io.BytesIO(content), answer.headers).data
 
 
 def _pool_for(url: str) -> urllib3.PoolManager:

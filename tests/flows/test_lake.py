@@ -41,6 +41,18 @@ def test_what_was_written_is_read_sorted(tmp_path: Path) -> None:
     assert lake.read(ACCOUNTS)["account_sid"].to_pylist() == ["AC1", "AC2"]
 
 
+def test_files_say_least_and_greatest_of_times_but_not_of_texts(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    with lake.transaction() as transaction:
+        transaction.append(EXTRACTIONS, ledger_row("one"))
+    (file,) = lake.files(EXTRACTIONS)
+    group = pq.read_metadata(file.path).row_group(0)
+    columns = [group.column(position) for position in range(group.num_columns)]
+    told = {column.path_in_schema for column in columns if column.is_stats_set}
+    assert {"read_at", "window_start", "record_count"} <= told
+    assert not {"run_id", "account_sid", "detail"} & told
+
+
 def test_appended_rows_join_those_of_their_partition(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     for run_id, month in (("one", 10), ("two", 11), ("three", 11)):

@@ -361,18 +361,26 @@ def test_an_answer_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPat
         connection.account()
 
 
-def test_an_answer_that_comes_drop_by_drop_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [(None, b"{" * 1000), ("gzip", b"\x1f\x8b\x08\x08" + b"\0" * 6 + b"a name without end" * 55)],
+)
+def test_an_answer_that_comes_drop_by_drop_is_given_up(
+    encoding: str | None, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(twilio_api, "ANSWER_TIMEOUT", 0.2)
     drops, pause = [], threading.Event()
 
     class Dripping(Lasting):
         def do_GET(self) -> None:
             self.send_response(200)
-            self.send_header("Content-Length", "1000")
+            self.send_header("Content-Length", str(len(body)))
+            if encoding:
+                self.send_header("Content-Encoding", encoding)
             self.end_headers()
             with suppress(OSError):
-                while len(drops) < 1000 and not pause.wait(0.02):
-                    drops.append(self.wfile.write(b"{"))
+                while len(drops) < len(body) and not pause.wait(0.02):
+                    drops.append(self.wfile.write(body[len(drops) :][:1]))
 
     with serving(Dripping) as port, pytest.raises(TwilioError, match="took too long"):
         read(connected_to(port, attempts=1))

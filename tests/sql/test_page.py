@@ -239,47 +239,69 @@ def test_recipients(build: Build) -> None:
     assert len(rows) == len(expected)
 
 
+Sent = list[tuple[str, str, str, int]]  # account, day, recipient, number of messages
+
+
+def twenty(account_sid: str, day: str, name: str, count: int, count_of_ten: int = 0) -> Sent:
+    """So many messages to each of twenty, or more to each of the first ten."""
+    return [
+        (account_sid, day, f"{name} {number:02d}", max(count, count_of_ten * (number < 10)))
+        for number in range(20)
+    ]
+
+
+def first_of(build: Build, sent: Sent, period: str, scope: str) -> list[tuple[str, int]]:
+    """Recipients and their numbers of messages, as they are on the page of a period."""
+    if not build.path.exists():
+        every = [entry for entry in sent for _ in range(entry[3])]
+        messages = [
+            message(number, day, "delivered", account_sid=account_sid, recipient=recipient)
+            for number, (account_sid, day, recipient, _) in enumerate(every)
+        ]
+        of_two = {
+            name: [row for row in LAKE[name] if row["account_sid"] in ACCOUNTS]
+            for name in ("extractions", "accounts")
+        }
+        build.update({"messages": messages, **of_two})
+    return build.query(
+        "select recipient, message_count from marts.page_recipients "
+        f"where page_period = '{period}' and account_sid = '{scope}' order by recipient_rank"
+    )
+
+
 def test_who_is_first_of_days_need_not_be_first_of_a_month(
     new_build: Callable[[], Build],
 ) -> None:
     """Only some recipients are added up over days and months; none that could win is left out."""
     sent = [
-        (account_sid, day, f"{name} {number:02d}", count)
-        for account_sid, day, name, count in (
-            ("AC1", "2026-08-20", "old", 75), ("AC2", "2026-08-20", "older", 75),
-            ("AC1", "2026-10-20", "regular", 15), ("AC2", "2026-10-20", "other", 5),
-            ("AC1", "2026-11-06", "new", 15), ("AC2", "2026-11-06", "newer", 15),
-            ("AC3", "2026-11-02", "quiet", 4),
-        )
-        for number in range(20)
+        *twenty("AC1", "2026-07-25", "ancient", 150),
+        *twenty("AC1", "2026-08-20", "old", 15), *twenty("AC2", "2026-08-20", "older", 15),
+        *twenty("AC1", "2026-10-20", "regular", 8, 12), *twenty("AC2", "2026-10-20", "other", 3),
+        *twenty("AC1", "2026-11-06", "new", 8), *twenty("AC2", "2026-11-06", "newer", 8),
     ]  # fmt: skip
-    # Twenty are before it in each month and account, but none in the 30 days of all.
+    # Twenty are before it in each month and account. In the 30 days it has as many as the last
+    # of the first twenty, and no more than their average anywhere.
     for account_sid in ACCOUNTS:
-        sent += [(account_sid, day, "scattered", 4) for day in ("2026-10-21", "2026-11-01")]
-    # Of few recipients in the last days the last is one of the first.
-    sent += [("AC3", "2026-11-06", "quiet 00", 5), ("AC3", "2026-11-07", "rare", 1)]
-    every = [entry for entry in sent for _ in range(entry[3])]
+        sent += [(account_sid, day, "everywhere", 2) for day in ("2026-10-21", "2026-11-01")]
     build = new_build()
-    build.update(
-        {
-            "messages": [
-                message(number, day, "delivered", account_sid=account_sid, recipient=recipient)
-                for number, (account_sid, day, recipient, _) in enumerate(every)
-            ],
-            "extractions": LAKE["extractions"],
-            "accounts": LAKE["accounts"],
-        }
-    )
 
-    def first(period: str, scope: str) -> list[tuple[str, int]]:
-        return build.query(
-            "select recipient, message_count from marts.page_recipients "
-            f"where page_period = '{period}' and account_sid = '{scope}' order by recipient_rank"
-        )
+    days_30 = first_of(build, sent, "last_30_days", "all")
+    assert days_30[:10] == [(f"regular {number:02d}", 12) for number in range(10)]
+    assert days_30[10:12] == [("everywhere", 8), ("new 00", 8)]
+    assert first_of(build, sent, "last_90_days", "all") == [
+        (f"old {number:02d}", 15) for number in range(20)
+    ]
+    assert first_of(build, sent, "all", "all") == [
+        (f"ancient {number:02d}", 150) for number in range(20)
+    ]
 
-    assert first("last_7_days", "AC3") == [("quiet 00", 5), ("rare", 1)]
-    assert first("last_30_days", "all")[:2] == [("scattered", 16), ("new 00", 15)]
-    assert first("last_90_days", "all") == [(f"old {number:02d}", 75) for number in range(20)]
+
+def test_of_few_recipients_in_the_last_days_each_is_one_of_the_first(
+    new_build: Callable[[], Build],
+) -> None:
+    sent = [*twenty("AC1", "2026-11-02", "quiet", 4), ("AC1", "2026-11-06", "quiet 00", 5),
+            ("AC1", "2026-11-07", "rare", 1)]  # fmt: skip
+    assert first_of(new_build(), sent, "last_7_days", "AC1") == [("quiet 00", 5), ("rare", 1)]
 
 
 def test_categories(build: Build) -> None:

@@ -319,13 +319,15 @@ def test_knowing_is_the_same_without_rows_that_are_not_worth_it() -> None:
     ]
     rows = [
         {
-            "account_sid": ACCOUNT, "message_sid": f"SM{i}", "status": status, "price": price,
+            "account_sid": account_sid, "message_sid": f"SM{i}", "status": status, "price": price,
             "created_at": NOW - 20 * DAY, "sent_at": sent_at,
         }
-        for i, (status, price, sent_at) in enumerate([*sent, ("scheduled", None, None)])
+        for account_sid, others in ((ACCOUNT, []), ("AC" + "2" * 32, [("queued", None, None)]))
+        for i, (status, price, sent_at) in enumerate([*sent, ("scheduled", None, None), *others])
     ]  # fmt: skip
     table = pa.Table.from_pylist(rows, pa.schema([MESSAGES.schema.field(name) for name in rows[0]]))
-    ledger = EXTRACTIONS.schema.empty_table()
+    reads = [extraction(kind, NOW - 30 * DAY, NOW, NOW) for kind in ("messages", "unsent_messages")]
+    ledger = pa.Table.from_pylist(reads, EXTRACTIONS.schema)
     kept = duckdb.from_arrow(table).filter(worth_knowing(NOW - 9 * DAY)).to_arrow_table()
     assert 0 < kept.num_rows < table.num_rows
     whole, known = (know_account(ACCOUNT, part, ledger, NOW, Ages()) for part in (table, kept))
@@ -334,7 +336,17 @@ def test_knowing_is_the_same_without_rows_that_are_not_worth_it() -> None:
     assert known.unsent_at.tolist() == whole.unsent_at.tolist()
     unsent = know_unsent(ACCOUNT, kept, ledger)
     assert unsent == know_unsent(ACCOUNT, table, ledger)
-    assert [created for _, created, _, _ in unsent] == known.unsent_at.tolist()
+    created = int((NOW - 20 * DAY).timestamp())
+    assert unsent == [(f"SM{len(sent)}", created, int(NOW.timestamp()), True)]
+    assert known.unsent_at.tolist() == [created]
+    # All were read now: what is sent is final after three days, no price after one.
+    is_open = [
+        sent_at
+        for status, price, sent_at in sent
+        if not (status in FINAL or (status == "sent" and sent_at <= NOW - 3 * DAY))
+        or not (price or (status in NEVER_PRICED and sent_at <= NOW - DAY))
+    ]
+    assert known.open_at.tolist() == sorted(int(sent_at.timestamp()) for sent_at in is_open)
 
 
 def test_all_or_none_of_a_second_is_asked_for_by_sid() -> None:

@@ -12,9 +12,9 @@ account_scopes as (
 
 ),
 
--- What each period that is no month is made of: as few days as can be, the rest whole months. The
+-- What the last days and all time are made of: as few days as can be, the rest whole months. The
 -- 90 days are whole months and the days before and after them; those after are of the last 30. Each
--- use reads the few columns it needs; kept for all, they would be all there is.
+-- use reads the few columns it needs: kept for all uses, it would be two whole tables.
 pieces as not materialized (
 
     select
@@ -91,7 +91,8 @@ fewest_listed as (
 
 ),
 
--- ... and who has more, has their average in some month of the period with some account...
+-- ... and who has as many, has their average in some month of the period with some account. (Months
+-- after the last run count too: that makes it a little less.)
 months as (
 
     select distinct month from {{ ref('monthly_recipients') }}
@@ -150,7 +151,7 @@ fewest_in_a_month as (
 
 ),
 
--- ... so that of all recipients only these are added up.
+-- So of all recipients only these are added up.
 candidates as (
 
     select distinct monthly_recipients.recipient
