@@ -20,9 +20,10 @@ from flows.showing import (
     show_json,
     show_plan,
     show_reports,
+    show_status,
     show_summary,
-    show_table,
     show_targets,
+    show_timeline,
     show_unsent,
 )
 
@@ -274,12 +275,7 @@ def status(as_json: AsJson = False) -> None:
     from flows.asking import read_status
     from flows.settings import read_settings
 
-    state = read_status(read_settings())
-    if as_json:
-        show_json(state)
-        return
-    for title, rows in state.items():
-        show_table(title.replace("_", " "), rows)
+    show_status(read_status(read_settings()), as_json)
 
 
 @app.command(epilog="Example: twilio-warehouse alerts --dry-run")
@@ -318,11 +314,7 @@ def message(
     from flows.asking import read_timeline
     from flows.settings import read_settings
 
-    timeline = read_timeline(read_settings(), sid)
-    if as_json:
-        show_json(timeline)
-    else:
-        show_table(sid, timeline)
+    show_timeline(sid, read_timeline(read_settings(), sid), as_json)
 
 
 @app.command(

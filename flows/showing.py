@@ -115,6 +115,23 @@ def show_check(check: Check, as_json: bool) -> None:
         show_table("last messages", check.last_messages)
 
 
+def show_status(state: Mapping[str, Rows], as_json: bool) -> None:
+    """Tables by their names."""
+    if as_json:
+        show_json(state)
+        return
+    for name, rows in state.items():
+        show_table(name.replace("_", " "), rows)
+
+
+def show_timeline(sid: str, timeline: Rows, as_json: bool) -> None:
+    """What was observed of a message."""
+    if as_json:
+        show_json(timeline)
+    else:
+        show_table(sid, timeline)
+
+
 def show_json(value: Any) -> None:
     """A value as JSON, times and amounts as text."""
     print(json.dumps(value, indent=2, default=str, ensure_ascii=False))

@@ -81,8 +81,8 @@ class _HttpClient(HttpClient):  # type: ignore[misc]
 
 
 def _pieces(answer: urllib3.BaseHTTPResponse, deadline: float) -> Iterator[bytes]:
-    """The answer's body as it arrives, encoded as it is: of one that does not end, too, something
-    arrives.
+    """The answer's body as it arrives, still encoded; one that never ends is given up at its
+    deadline, as long as anything of it comes.
 
     Raises:
         urllib3.exceptions.HTTPError: it broke off, or took longer than until the deadline.

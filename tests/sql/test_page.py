@@ -250,19 +250,24 @@ def twenty(account_sid: str, day: str, name: str, count: int, count_of_ten: int 
     ]
 
 
-def first_of(build: Build, sent: Sent, period: str, scope: str) -> list[tuple[str, int]]:
+def build_of(sent: Sent, new_build: Callable[[], Build]) -> Build:
+    messages = [
+        message(number, day, "delivered", account_sid=account_sid, recipient=recipient)
+        for number, (account_sid, day, recipient, _) in enumerate(
+            entry for entry in sent for _ in range(entry[3])
+        )
+    ]
+    of_two = {
+        name: [row for row in LAKE[name] if row["account_sid"] in ACCOUNTS]
+        for name in ("extractions", "accounts")
+    }
+    build = new_build()
+    build.update({"messages": messages, **of_two})
+    return build
+
+
+def first_of(build: Build, period: str, scope: str) -> list[tuple[str, int]]:
     """Recipients and their numbers of messages, as they are on the page of a period."""
-    if not build.path.exists():
-        every = [entry for entry in sent for _ in range(entry[3])]
-        messages = [
-            message(number, day, "delivered", account_sid=account_sid, recipient=recipient)
-            for number, (account_sid, day, recipient, _) in enumerate(every)
-        ]
-        of_two = {
-            name: [row for row in LAKE[name] if row["account_sid"] in ACCOUNTS]
-            for name in ("extractions", "accounts")
-        }
-        build.update({"messages": messages, **of_two})
     return build.query(
         "select recipient, message_count from marts.page_recipients "
         f"where page_period = '{period}' and account_sid = '{scope}' order by recipient_rank"
@@ -283,15 +288,15 @@ def test_who_is_first_of_days_need_not_be_first_of_a_month(
     # of the first twenty, and no more than their average anywhere.
     for account_sid in ACCOUNTS:
         sent += [(account_sid, day, "everywhere", 2) for day in ("2026-10-21", "2026-11-01")]
-    build = new_build()
+    build = build_of(sent, new_build)
 
-    days_30 = first_of(build, sent, "last_30_days", "all")
+    days_30 = first_of(build, "last_30_days", "all")
     assert days_30[:10] == [(f"regular {number:02d}", 12) for number in range(10)]
     assert days_30[10:12] == [("everywhere", 8), ("new 00", 8)]
-    assert first_of(build, sent, "last_90_days", "all") == [
+    assert first_of(build, "last_90_days", "all") == [
         (f"old {number:02d}", 15) for number in range(20)
     ]
-    assert first_of(build, sent, "all", "all") == [
+    assert first_of(build, "all", "all") == [
         (f"ancient {number:02d}", 150) for number in range(20)
     ]
 
@@ -301,7 +306,7 @@ def test_of_few_recipients_in_the_last_days_each_is_one_of_the_first(
 ) -> None:
     sent = [*twenty("AC1", "2026-11-02", "quiet", 4), ("AC1", "2026-11-06", "quiet 00", 5),
             ("AC1", "2026-11-07", "rare", 1)]  # fmt: skip
-    assert first_of(new_build(), sent, "last_7_days", "AC1") == [("quiet 00", 5), ("rare", 1)]
+    assert first_of(build_of(sent, new_build), "last_7_days", "AC1") == [("quiet 00", 5), ("rare", 1)]
 
 
 def test_categories(build: Build) -> None:

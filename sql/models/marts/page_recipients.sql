@@ -99,31 +99,16 @@ months as (
 
 ),
 
-months_with_periods as (
-
-    select
-        month,
-        unnest(
-            case
-                when month >= date_trunc('month', {{ dates.last_7_days }})
-                    then ['all', 'last_90_days', 'last_30_days', 'last_7_days']
-                when month >= date_trunc('month', {{ dates.last_30_days }})
-                    then ['all', 'last_90_days', 'last_30_days']
-                when month >= date_trunc('month', {{ dates.last_90_days }})
-                    then ['all', 'last_90_days']
-                else ['all']
-            end
-        ) as page_period
-    from months
-
-),
-
 months_of_periods as (
 
     select
-        *,
-        count(*) over (partition by page_period) as month_count
-    from months_with_periods
+        months.month,
+        page_periods.page_period,
+        count(*) over (partition by page_periods.page_period) as month_count
+    from months
+    inner join {{ ref('page_periods') }} as page_periods
+        on months.month >= date_trunc('month', page_periods.start_date)
+    where page_periods.period = 'all' or page_periods.period like 'last_%'
 
 ),
 
@@ -245,37 +230,26 @@ winners_of_periods as (
 
 ),
 
-winners_by_account as materialized (
-
-    select
-        winners_of_periods.*,
-        account_scopes.account_sid
-    from winners_of_periods
-    inner join account_scopes
-        on winners_of_periods.scope = account_scopes.scope
-
-),
-
 figures as (
 
     select
-        winners_by_account.page_period,
-        winners_by_account.scope,
-        winners_by_account.recipient_rank,
+        winners_of_periods.page_period,
+        winners_of_periods.scope,
+        winners_of_periods.recipient_rank,
         pieces.*
-    from pieces
-    inner join winners_by_account
+    from winners_of_periods
+    inner join account_scopes
+        on winners_of_periods.scope = account_scopes.scope
+    inner join pieces
         on
-            pieces.account_sid = winners_by_account.account_sid
-            and pieces.recipient = winners_by_account.recipient
-            and case winners_by_account.page_period
+            winners_of_periods.recipient = pieces.recipient
+            and account_scopes.account_sid = pieces.account_sid
+            and case winners_of_periods.page_period
                 when 'all' then pieces.is_of_all
                 when 'last_90_days' then pieces.is_of_last_90_days
                 when 'last_30_days' then pieces.is_of_last_30_days
                 when 'last_7_days' then pieces.is_of_last_7_days
             end
-    -- before all else, as most are of none
-    where pieces.recipient in (select recipient from winners_of_periods)
 
 ),
 
