@@ -30,19 +30,19 @@ class Scans:
 
     def __init__(self) -> None:
         self._scans: dict[str, _Scan] = {}
-        self._changed = threading.Condition()
-        self._waiting: list[Callable[[], bool]] = []
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Callable[[], bool], threading.Event]] = []
 
     def announce(self, window: Window, pages: int | None) -> None:
         """A scan of the window is going to be made; `pages`: how many it is expected to take."""
-        with self._changed:
+        with self._lock:
             self._scans[window.account_sid] = _Scan(
                 window.start, window.end, window.end, None if pages is None else window.start
             )
 
     def advance(self, account_sid: str, reached: datetime, expected: datetime) -> None:
         """All from the newest message back to `reached` was read; it may get to `expected`."""
-        with self._changed:
+        with self._lock:
             scan = self._scans[account_sid]
             scan.reached = min(max(reached, scan.start), scan.end)
             scan.expected = max(expected, scan.start)
@@ -50,13 +50,13 @@ class Scans:
 
     def passed(self, window: Window) -> Window | None:
         """What of a scan's window it has read by now, newest first; None: nothing."""
-        with self._changed:
+        with self._lock:
             reached = self._scans[window.account_sid].reached
         return dataclasses.replace(window, start=reached) if reached < window.end else None
 
     def end(self, account_sid: str) -> None:
         """It reads no more pages."""
-        with self._changed:
+        with self._lock:
             self._scans[account_sid].is_over = True
             self._wake()
 
@@ -75,7 +75,7 @@ class Scans:
         return self._left_of(window, lambda expected: expected < window.end)
 
     def _left_of(self, window: Window, is_near: Callable[[datetime], bool]) -> Window | None:
-        with self._changed:
+        with self._lock:
             scan = self._scans.get(window.account_sid)
             if scan is None or window.end > scan.end:
                 return window
@@ -87,14 +87,21 @@ class Scans:
                     or (scan.expected is not None and not is_near(scan.expected))
                 )
 
-            self._waiting.append(is_decided)
-            self._changed.wait_for(is_decided)
-            self._waiting.remove(is_decided)
+            decided = threading.Event()
+            self._waiting.append((is_decided, decided))
+            self._wake()
+        decided.wait()
+        with self._lock:
             if scan.reached <= window.start:
                 return None
             return dataclasses.replace(window, end=min(window.end, scan.reached))
 
     def _wake(self) -> None:
-        # A page that decides nothing wakes nobody: each who wakes up stops who decodes.
-        if any(is_decided() for is_decided in self._waiting):
-            self._changed.notify_all()
+        # Only those whose question is decided: each who wakes up stops who decodes.
+        left = []
+        for is_decided, decided in self._waiting:
+            if is_decided():
+                decided.set()
+            else:
+                left.append((is_decided, decided))
+        self._waiting = left

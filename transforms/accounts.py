@@ -19,7 +19,8 @@ from transforms.records import (
 ACCOUNT_RECORD = RecordShape(
     list_key="accounts",
     text=("sid", "friendly_name", "status", "type", "owner_account_sid", "date_created"),
-    ignored=("auth_token", "date_updated", "uri", "subresource_uris"),
+    ignored=("auth_token", "date_updated", "uri"),
+    ignored_objects=("subresource_uris",),
 )
 
 

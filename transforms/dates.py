@@ -7,15 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _INSTANT = pa.timestamp("us", tz="UTC")
-# As Twilio writes every date (twilio.com/docs/messaging/api/message-resource): a day, of 16
-# characters, two numbers of eight bytes, and a time. 0 is any digit, but in the offset.
-_DAY = np.frombuffer(b"Fri, 00 May 0000", dtype=np.uint8)
-_DAY_DIGITS = np.array([5, 6, 12, 13, 14, 15])
-_DAY_FIXED = np.array([3, 4, 7, 11])
-_TIME = np.frombuffer(b" 00:00:00 +0000", dtype=np.uint8)
-_TIME_DIGITS = np.array([1, 2, 4, 5, 7, 8])
-_TIME_FIXED = np.array([0, 3, 6, 9, 10, 11, 12, 13, 14])
-_LENGTH = len(_DAY) + len(_TIME)
+# As Twilio writes every date (twilio.com/docs/messaging/api/message-resource), and the least and the
+# greatest sign of each place: a day of 16, two numbers of eight bytes, and a time of 15.
+_LEAST = np.frombuffer(b"AAA, 00 AAA 0000 00:00:00 +0000", dtype=np.uint8)
+_GREATEST = np.frombuffer(b"zzz, 39 zzz 9999 29:59:59 +0000", dtype=np.uint8)
+_LENGTH, _DAY = len(_LEAST), 16
 _WEEKDAYS = "Mon Tue Wed Thu Fri Sat Sun"
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 # strptime itself would take more: no year of four digits, a second 60, an offset of 30 hours.
@@ -45,38 +41,38 @@ def parse_rfc2822(values: pa.ChunkedArray) -> pa.ChunkedArray:
 def read_twilios_form(texts: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
     """Seconds since 1970, and where the text has Twilio's form and names an instant."""
     seconds = np.zeros(len(texts), dtype=np.int64)
-    is_read = np.asarray(pc.fill_null(pc.equal(pc.binary_length(texts), _LENGTH), False))
+    ends = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset :][: len(texts) + 1]
+    is_read = np.diff(ends) == _LENGTH
+    if texts.null_count:
+        is_read &= np.asarray(texts.is_valid())
     regular = texts if is_read.all() else texts.filter(pa.array(is_read))
     if not len(regular):
         return seconds, is_read
-    offsets = np.frombuffer(regular.buffers()[1], dtype=np.int32)[regular.offset :]
-    start = int(offsets[0])
+    start = int(np.frombuffer(regular.buffers()[1], dtype=np.int32)[regular.offset])
     content = np.frombuffer(regular.buffers()[2], dtype=np.uint8)
     rows = content[start : start + len(regular) * _LENGTH].reshape(-1, _LENGTH)
-    # Place by place, of all rows: numbers of one byte, many of which are compared at once.
-    places = np.ascontiguousarray(rows[:, len(_DAY) :].T)
-    digits, is_good = _digits(places, _TIME, _TIME_DIGITS, _TIME_FIXED)
-    hour, minute, second = (digits[i] * 10 + digits[i + 1] for i in (0, 2, 4))
-    is_good &= (hour < 24) & (minute < 60) & (second < 60)
+    digits, is_good = _above_least(rows, _DAY, _LENGTH)
+    hour, minute, second = (digits[i] * 10 + digits[i + 1] for i in (1, 4, 7))
+    of_day = hour * np.int32(3600) + minute * np.int32(60) + second
+    is_good &= hour < 24
     # Lists are in order of time: the day is read once for all rows in a row that have the same.
-    first, last = np.ascontiguousarray(rows[:, : len(_DAY)]).view(np.int64).T
+    first, last = np.ascontiguousarray(rows[:, :_DAY]).view(np.int64).T
     is_first = np.ones(len(rows), dtype=bool)
     is_first[1:] = (first[1:] != first[:-1]) | (last[1:] != last[:-1])
-    day, is_day = _read_days(rows[is_first, : len(_DAY)].T)
+    day, is_day = _read_days(rows[is_first])
     number = np.cumsum(is_first) - 1
-    of_day = hour * np.int32(3600) + minute * np.int32(60) + second
     seconds[is_read] = day[number] * 86_400 + of_day
     is_read[is_read] = is_good & is_day[number]
     return seconds, is_read
 
 
-def _read_days(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _read_days(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Days since 1970 of texts like `Fri, 24 May 2019`, and where these name a day."""
-    digits, is_good = _digits(places, _DAY, _DAY_DIGITS, _DAY_FIXED)
-    day = digits[0] * 10 + digits[1]
-    year = np.array([1000, 100, 10, 1]) @ digits[2:]
-    _, is_weekday = _named(places[0:3], _WEEKDAYS)
-    month, is_month = _named(places[8:11], _MONTHS)
+    digits, is_good = _above_least(rows, 0, _DAY)
+    day = digits[5] * 10 + digits[6]
+    year = np.array([1000, 100, 10, 1]) @ digits[12:16]
+    _, is_weekday = _named(rows[:, 0:3].T, _WEEKDAYS)
+    month, is_month = _named(rows[:, 8:11].T, _MONTHS)
     months = ((year - 1970) * 12 + month).astype("datetime64[M]")
     dates = months.astype("datetime64[D]") + (day - np.int64(1))
     is_good &= is_weekday & is_month & (day > 0)
@@ -84,14 +80,13 @@ def _read_days(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return dates.astype(np.int64), is_good
 
 
-def _digits(
-    places: np.ndarray, form: np.ndarray, at: np.ndarray, fixed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The digits in some places of texts, and where all are digits and all other places as in the
-    form."""
-    digits = places[at] - np.uint8(ord("0"))
-    is_good = (digits <= 9).all(axis=0) & (places[fixed] == form[fixed, np.newaxis]).all(axis=0)
-    return digits, is_good
+def _above_least(rows: np.ndarray, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far each sign of some places is above the least one there, which of a digit is its value,
+    and where all are signs that may stand there."""
+    # Place by place, of all rows: numbers of one byte, many of which are compared at once.
+    least, greatest = _LEAST[start:end, np.newaxis], _GREATEST[start:end, np.newaxis]
+    signs = np.ascontiguousarray(rows[:, start:end].T) - least
+    return signs, (signs <= greatest - least).all(axis=0)
 
 
 def _named(letters: np.ndarray, names: str) -> tuple[np.ndarray, np.ndarray]:

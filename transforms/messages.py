@@ -35,7 +35,8 @@ MESSAGE_RECORD = RecordShape(
         "num_media", "body",
     ),
     integers=("error_code",),
-    ignored=("api_version", "uri", "subresource_uris", "error_message"),
+    ignored=("api_version", "error_message", "uri"),
+    ignored_objects=("subresource_uris",),
     hidden=("body",),
 )  # fmt: skip
 

@@ -28,7 +28,8 @@ USAGE_RECORD = RecordShape(
         "account_sid", "category", "description", "start_date", "end_date", "count", "count_unit",
         "usage", "usage_unit", "price", "price_unit", "as_of",
     ),
-    ignored=("api_version", "uri", "subresource_uris"),
+    ignored=("api_version", "uri"),
+    ignored_objects=("subresource_uris",),
 )  # fmt: skip
 
 
