@@ -334,13 +334,11 @@ class Connection:
 
 def last_instant(page: Page, fields: tuple[str, ...]) -> datetime | None:
     """The instant of a page's last record: the first of these fields that it has."""
-    if not page.records.num_rows:
-        return None
-    last = page.records.slice(page.records.num_rows - 1).to_pylist()[0]
-    for field in fields:
-        if last[field]:
+    for field in fields if page.records.num_rows else ():
+        text = page.records[field][-1].as_py()
+        if text:
             try:
-                instant = parsedate_to_datetime(last[field])
+                instant = parsedate_to_datetime(text)
             except ValueError:
                 continue
             return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
