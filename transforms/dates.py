@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _INSTANT = pa.timestamp("us", tz="UTC")
-# As Twilio writes every date (twilio.com/docs/messaging/api/message-resource), and the least and the
-# greatest sign of each place: a day of 16, two numbers of eight bytes, and a time of 15.
+# The least and the greatest sign of each place of a date as Twilio writes it: a day of 16, two
+# numbers of eight bytes, and a time (twilio.com/docs/messaging/api/message-resource).
 _LEAST = np.frombuffer(b"AAA, 00 AAA 0000 00:00:00 +0000", dtype=np.uint8)
 _GREATEST = np.frombuffer(b"zzz, 39 zzz 9999 29:59:59 +0000", dtype=np.uint8)
 _LENGTH, _DAY = len(_LEAST), 16
@@ -86,7 +86,7 @@ def _above_least(rows: np.ndarray, start: int, end: int) -> tuple[np.ndarray, np
     # Place by place, of all rows: numbers of one byte, many of which are compared at once.
     least, greatest = _LEAST[start:end, np.newaxis], _GREATEST[start:end, np.newaxis]
     signs = np.ascontiguousarray(rows[:, start:end].T) - least
-    return signs, (signs <= greatest - least).all(axis=0)
+    return signs, np.all(signs <= greatest - least, axis=0)
 
 
 def _named(letters: np.ndarray, names: str) -> tuple[np.ndarray, np.ndarray]:
