@@ -46,6 +46,7 @@ def backfill(since: date, until: date | None = None, now: datetime | None = None
         with writing(run):
             normalize(run, intake)
     with writing(run):
+        models.begin()
         load(settings)
         run.notices += model(models)
         publish(settings)

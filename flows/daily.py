@@ -35,6 +35,7 @@ def daily(now: datetime | None = None) -> Summary:
         models = Models(run)
         accounts = extract_accounts(run)
         normalize(run, read(run, plan_daily(run, accounts)))
+        models.begin()
         load(settings)
         run.notices += model(models)
         publish(settings)

@@ -36,6 +36,7 @@ def deep_refresh(now: datetime | None = None) -> Summary:
         models = Models(run)
         accounts = extract_accounts(run)
         normalize(run, read(run, plan_deep_refresh(run, accounts)))
+        models.begin()
         load(settings)
         run.notices += model(models)
         publish(settings)

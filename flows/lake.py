@@ -29,7 +29,9 @@ from transforms.tables import EXTRACTIONS, MESSAGE_CHANGES, Table, conform
 
 _TEMPORARY = ".writing"
 # A dictionary of values that hardly recur takes time and room.
-_DISTINCT = frozenset({"message_sid", "created_at", "sent_at", "updated_at", "extra", "record"})
+_DISTINCT = frozenset(
+    {"message_sid", "recipient", "created_at", "sent_at", "updated_at", "extra", "record"}
+)
 
 
 @dataclass(frozen=True)
@@ -192,14 +194,20 @@ class Transaction:
         path = self.lake.path(table, partition)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}{_TEMPORARY}")
-        # Files are chosen by their times; to find the least and the greatest of texts takes an
-        # eighth of writing them.
+        fields = table.schema
         with temporary.open("wb") as file:
             pq.write_table(
                 ordered, file, compression="zstd", compression_level=1,
-                use_dictionary=[name for name in ordered.column_names if name not in _DISTINCT],
+                use_dictionary=[field.name for field in fields if field.name not in _DISTINCT],
+                # Smaller than times as they are, and faster to read.
+                column_encoding={
+                    field.name: "DELTA_BINARY_PACKED" for field in fields
+                    if field.name in _DISTINCT and pa.types.is_timestamp(field.type)
+                },
+                # Files are chosen by their times; to find the least and the greatest of texts takes
+                # an eighth of writing them.
                 write_statistics=[
-                    field.name for field in table.schema if not pa.types.is_string(field.type)
+                    field.name for field in fields if not pa.types.is_string(field.type)
                 ],
             )  # fmt: skip
             file.flush()

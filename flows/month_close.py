@@ -38,6 +38,7 @@ def month_close(month: date | None = None, now: datetime | None = None) -> Summa
         models = Models(run)
         accounts = extract_accounts(run)
         normalize(run, read(run, plan_month(run, accounts, month or last_month)))
+        models.begin()
         load(settings)
         run.notices += model(models)
         publish(settings)

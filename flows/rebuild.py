@@ -24,6 +24,7 @@ def rebuild() -> Summary:
         models = Models(run)
         readmit(run)
         begin_anew(settings)
+        models.begin()
         load(settings)
         run.notices += model(models)
         publish(settings)

@@ -38,7 +38,7 @@ class Models:
     """The project of models, being parsed on a thread of its own.
 
     dbt takes seconds to be imported and to parse, of Python alone: they begin in the first pause of
-    the cores' work, as while pages are awaited, and when they are wanted at the latest. What it
+    the cores' work, as while pages are awaited, and when `begin` is called at the latest. What it
     parsed is kept beside the project, for every data root and all settings; dbt itself sees whether
     it still holds.
     """
@@ -48,13 +48,17 @@ class Models:
         self._target = run.settings.build / "dbt"
         self._variables = ["--vars", _variables(run.settings)]
         self._manifest: Any = None
-        self._is_wanted = threading.Event()
+        self._may_begin = threading.Event()
         # To add a name moves the whole environment, which DuckDB may be reading in another thread:
         # the process would die of it. To give one another value moves nothing.
         for name in (_BUILD_FILE, _MEMORY, *_FOLDERS):
             os.environ.setdefault(name, "")
         self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
         self._thread.start()
+
+    def begin(self) -> None:
+        """Wait for no pause any more: what is left to do needs little of Python."""
+        self._may_begin.set()
 
     def build(self) -> Any:
         """`dbt build`, with what was parsed; where that failed it fails here too, and says why."""
@@ -74,12 +78,12 @@ class Models:
 
     def parsed(self) -> Any:
         """dbt's manifest, once it is there; None if the project could not be parsed."""
-        self._is_wanted.set()
+        self.begin()
         self._thread.join()
         return self._manifest
 
     def _parse(self) -> None:
-        wait_for_a_pause(self._is_wanted)
+        wait_for_a_pause(self._may_begin)
         with _DBT:
             from dbt.cli.main import dbtRunner
 
