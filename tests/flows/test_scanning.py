@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def window(first: int, last: int, account_sid: str = "AC1") -> Window:
+def window(first: float, last: float, account_sid: str = "AC1") -> Window:
     """From `first` days ago until `last` days ago."""
     return Window("messages", account_sid, NOW - first * DAY, NOW - last * DAY)
 
@@ -39,6 +39,20 @@ def test_a_window_waits_until_the_scan_has_passed_it(scans: Scans) -> None:
         scans.advance("AC1", NOW - 3 * DAY, NOW - 10 * DAY)
         assert covered.result(5)
         assert left.result(5) is None
+
+
+def test_a_scan_that_passes_one_window_leaves_others_waiting(scans: Scans) -> None:
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(scans.left_of, window(days, days - 1)) for days in (3, 5, 7)]
+        scans.advance("AC1", NOW - 3 * DAY, NOW - 10 * DAY)
+        assert waiting[0].result(5) is None
+        with pytest.raises(NotYetError):
+            waiting[1].result(0.05)
+        # It stops within the second; the third is told that all of it is left.
+        scans.advance("AC1", NOW - 4.5 * DAY, NOW - 4.5 * DAY)
+        scans.end("AC1")
+        assert waiting[1].result(5) == window(5, 4.5)
+        assert waiting[2].result(5) == window(7, 6)
 
 
 def test_a_window_that_the_scan_is_not_going_to_reach_does_not_wait(scans: Scans) -> None:

@@ -57,6 +57,28 @@ def test_fields_nobody_needs_are_not_extra() -> None:
     assert decoded.records["extra"].to_pylist() == [None]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"uri": 5, "error_message": {"text": "it"}},
+        {"subresource_uris": "/x"},
+        {"subresource_uris": [{"media": "/m"}]},
+        {"subresource_uris": {}, "api_version": None},
+        {"subresource_uris": None},
+    ],
+)
+def test_fields_nobody_needs_may_hold_anything_and_stand_anywhere(
+    fields: dict[str, object],
+) -> None:
+    first = {"to": "+525550000001", **fields, "sid": "SM1", "body": "Hola"}
+    decoded = decode_page(page(first, {"body": "", "sid": "SM2", "to": None}), MESSAGE_RECORD)
+    rows = decoded.records.select(["sid", "to", "body", "extra"]).to_pylist()
+    assert rows == [
+        {"sid": "SM1", "to": "+525550000001", "body": "Hola", "extra": None},
+        {"sid": "SM2", "to": None, "body": "", "extra": None},
+    ]
+
+
 def test_values_of_other_json_types_than_documented_are_read_all_the_same() -> None:
     decoded = decode_page(
         page({"sid": "SM1", "num_segments": 3, "price": -7.5e-05, "error_code": "30003"}),
