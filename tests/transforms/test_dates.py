@@ -29,6 +29,26 @@ def test_every_date_is_read_and_everything_else_is_null(rows: list[datetime | st
     assert parse(*texts) == [row if isinstance(row, datetime) else None for row in rows]
 
 
+@pytest.mark.parametrize("other", [None, "x"])
+def test_a_part_of_a_column_has_its_own_dates(other: str | None) -> None:
+    days = [datetime(2026, 2, day, 12, day, tzinfo=UTC) for day in range(1, 6)]
+    texts = pa.array([other, *(format_datetime(day) for day in days), other])
+    for start in range(4):
+        part = parse_rfc2822(texts.slice(1 + start, 2))
+        assert part.to_pylist() == days[start : start + 2]
+    assert parse_rfc2822(texts.slice(5)).to_pylist() == [days[-1], None]
+
+
+def test_a_null_is_no_date_even_if_a_text_is_behind_it() -> None:
+    text = format_datetime(datetime(2026, 2, 1, tzinfo=UTC))
+    bits, ends = pa.py_buffer(bytes([0b10])), pa.array([0, 31, 62], pa.int32()).buffers()[1]
+    texts = pa.Array.from_buffers(pa.string(), 2, [bits, ends, pa.py_buffer(2 * text.encode())])
+    assert parse_rfc2822(pa.chunked_array([texts])).to_pylist() == [
+        None,
+        datetime(2026, 2, 1, tzinfo=UTC),
+    ]
+
+
 @settings(max_examples=300)
 @given(
     instant=INSTANTS,

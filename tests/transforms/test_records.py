@@ -8,15 +8,18 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from transforms.accounts import ACCOUNT_RECORD
 from transforms.dates import parse_rfc2822
 from transforms.messages import MESSAGE_RECORD
 from transforms.records import (
     NewestFirst,
+    RecordShape,
     decode_page,
     parse_decimal,
     parse_integer,
 )
 from transforms.tables import MONEY
+from transforms.usage_records import USAGE_RECORD
 
 
 def page(*records: object, **envelope: object) -> bytes:
@@ -36,6 +39,46 @@ def test_a_page_becomes_columns_of_text() -> None:
     assert decoded.records["sid"].to_pylist() == ["SM1", "SM2"]
     assert decoded.records["error_code"].to_pylist() == ["30003", None]
     assert decoded.records["extra"].to_pylist() == [None, None]
+
+
+# As the examples in Twilio's documentation.
+DOCUMENTED = {
+    "messages": {
+        "account_sid": "AC1", "api_version": "2010-04-01", "body": "testing",
+        "date_created": "Fri, 24 May 2019 17:44:46 +0000", "date_sent": None,
+        "direction": "outbound-api", "error_code": 30007, "error_message": "Filtered",
+        "from": "+15550000001", "messaging_service_sid": None, "num_media": "0",
+        "num_segments": "1", "price": "-0.00750", "price_unit": "USD", "sid": "SM1",
+        "status": "undelivered", "subresource_uris": {"media": "/m", "feedback": "/f"},
+        "to": "+15550000002", "uri": "/SM1.json",
+    },
+    "usage_records": {
+        "account_sid": "AC1", "api_version": "2010-04-01", "as_of": "2019-06-24T22:32:49+00:00",
+        "category": "sms", "count": "3", "count_unit": "messages", "description": "SMS",
+        "end_date": "2019-05-24", "price": "0.03", "price_unit": "usd",
+        "start_date": "2019-05-24", "subresource_uris": {"daily": "/d", "monthly": "/m"},
+        "uri": "/sms.json", "usage": "3", "usage_unit": "segments",
+    },
+    "accounts": {
+        "auth_token": "x", "date_created": "Fri, 24 May 2019 17:44:46 +0000",
+        "date_updated": "Fri, 24 May 2019 17:44:46 +0000", "friendly_name": "Own",
+        "owner_account_sid": "AC1", "sid": "AC1", "status": "active",
+        "subresource_uris": {"messages": "/m"}, "type": "Full", "uri": "/AC1.json",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [MESSAGE_RECORD, USAGE_RECORD, ACCOUNT_RECORD])
+def test_what_twilio_documents_is_read_all_at_once(
+    shape: RecordShape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("transforms.records._decode_page_by_record")
+    record = DOCUMENTED[shape.list_key]
+    content = orjson.dumps({shape.list_key: [record, record], "next_page_uri": None})
+    expected = {name: record.get(name) for name in (*shape.kept, "extra")}
+    if record.get("error_code"):
+        expected["error_code"] = "30007"
+    assert decode_page(content, shape).records.to_pylist() == [expected, expected]
 
 
 def test_an_empty_page_has_no_rows() -> None:
