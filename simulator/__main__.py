@@ -57,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     listener = socket.create_server(("127.0.0.1", options.port), backlog=512)
+    # Its connections get this from it. Without it a short answer's body waits for its headers to be
+    # acknowledged, 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     key, secret = world.api_key
     print(
         json.dumps(
