@@ -89,7 +89,7 @@ class Scans:
 
             decided = threading.Event()
             self._waiting.append((is_decided, decided))
-            self._wake()
+            self._wake()  # it may be decided already
         decided.wait()
         with self._lock:
             if scan.reached <= window.start:

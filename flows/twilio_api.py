@@ -334,7 +334,9 @@ class Connection:
 
 def last_instant(page: Page, fields: tuple[str, ...]) -> datetime | None:
     """The instant of a page's last record: the first of these fields that it has."""
-    for field in fields if page.records.num_rows else ():
+    if not page.records.num_rows:
+        return None
+    for field in fields:
         text = page.records[field][-1].as_py()
         if text:
             try:

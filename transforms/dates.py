@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 
 _INSTANT = pa.timestamp("us", tz="UTC")
 # The least and the greatest sign of each place of a date as Twilio writes it: a day of 16, two
-# numbers of eight bytes, and a time (twilio.com/docs/messaging/api/message-resource).
+# numbers of eight bytes, and a time (twilio.com/docs/messaging/api/message-resource). They let pass
+# other names, a day 39 and an hour 29, which are looked at once they are numbers.
 _LEAST = np.frombuffer(b"AAA, 00 AAA 0000 00:00:00 +0000", dtype=np.uint8)
 _GREATEST = np.frombuffer(b"zzz, 39 zzz 9999 29:59:59 +0000", dtype=np.uint8)
 _LENGTH, _DAY = len(_LEAST), 16

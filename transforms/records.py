@@ -69,8 +69,9 @@ class RecordShape:
     def wire(self) -> pa.Schema:
         """The schema Arrow parses a page with; fields not named here are inferred.
 
-        A record's fields are in the order in which Twilio writes them, which is that of their names
-        (twilio.com/docs/messaging/api/message-resource): so Arrow finds each without looking.
+        A record's fields are in the order of their names, as in the examples that Twilio publishes
+        (twilio.com/docs/messaging/api/message-resource): so Arrow finds each without looking. Of a
+        page in another order it looks for each, as it would anyway.
         """
         fields: dict[str, pa.DataType] = dict.fromkeys(self.known, pa.string())
         fields |= dict.fromkeys(self.integers, pa.int64())

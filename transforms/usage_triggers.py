@@ -19,7 +19,7 @@ from transforms.records import (
 )
 from transforms.tables import QUANTITY
 
-# The callback URL may carry a secret: it is never decoded.
+# The callback URL may carry a secret: it is never kept.
 USAGE_TRIGGER_RECORD = RecordShape(
     list_key="usage_triggers",
     text=(

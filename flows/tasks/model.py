@@ -57,7 +57,7 @@ class Models:
         self._thread.start()
 
     def begin(self) -> None:
-        """Wait for no pause any more: what is left to do needs little of Python."""
+        """Import and parse from now on, pause or not."""
         self._may_begin.set()
 
     def build(self) -> Any:

@@ -81,6 +81,15 @@ def test_what_twilio_documents_is_read_all_at_once(
     assert decode_page(content, shape).records.to_pylist() == [expected, expected]
 
 
+@pytest.mark.parametrize("shape", [MESSAGE_RECORD, USAGE_RECORD, ACCOUNT_RECORD])
+def test_a_page_is_parsed_in_the_order_in_which_twilio_documents_its_fields(
+    shape: RecordShape,
+) -> None:
+    names = [field.name for field in shape.wire.field(shape.list_key).type.value_type]
+    documented = DOCUMENTED[shape.list_key]
+    assert [name for name in names if name in documented] == list(documented)
+
+
 def test_an_empty_page_has_no_rows() -> None:
     assert decode_page(page(), MESSAGE_RECORD).records.num_rows == 0
 
