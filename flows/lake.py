@@ -199,7 +199,7 @@ class Transaction:
             pq.write_table(
                 ordered, file, compression="zstd", compression_level=1,
                 use_dictionary=[field.name for field in fields if field.name not in _DISTINCT],
-                # Of times near one another smaller than as they are, and twice as fast to read.
+                # Of times near one another smaller than as they are, and faster to read.
                 column_encoding={
                     field.name: "DELTA_BINARY_PACKED" for field in fields
                     if field.name in _DISTINCT and pa.types.is_timestamp(field.type)

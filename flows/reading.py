@@ -17,11 +17,12 @@ class Reading:
 
     def __init__(self, run: Run, planned: Sequence[Planned]) -> None:
         self.intake = Intake(run)
+        self._scans = run.scans
         self._futures: list[tuple[Window, Any]] = []
         progress.plan(len(planned))
         for entry in planned:
-            if entry.window.dataset == "unsent_messages" and not entry.window.message_sids:
-                run.scans.announce(entry.window, entry.requests)
+            if _is_scan(entry.window):
+                self._scans.announce(entry.window, entry.requests)
         for entry in sorted(planned, key=_turn):
             task = extract_singles if entry.window.message_sids else extract
             future = task.submit(entry.window, run, self.intake)
@@ -32,6 +33,9 @@ class Reading:
         other from being read, and is in the ledger."""
         for window, future in self._futures:
             future.wait()
+            if _is_scan(window):
+                # If its task died before it began, nobody has told those who wait for it.
+                self._scans.end(window.account_sid)
             if not future.state.is_completed() and not self.intake.has_word_of(window):
                 detail = f"The task ended as {future.state.name} without a word."
                 self.intake.record(Extraction(window, "failed", 0, 0, detail))
@@ -41,6 +45,10 @@ class Reading:
 def read(run: Run, planned: Sequence[Planned]) -> Intake:
     """Read the windows; what came waits in the intake."""
     return Reading(run, planned).wait()
+
+
+def _is_scan(window: Window) -> bool:
+    return window.dataset == "unsent_messages" and not window.message_sids
 
 
 def _turn(entry: Planned) -> tuple[bool, object]:

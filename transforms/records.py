@@ -383,9 +383,12 @@ def _record_around(content: bytes, name: str, identifier: str | None) -> dict[st
 
 
 def _extras(records: Iterable[dict[str, Any]], shape: RecordShape) -> Iterable[str | None]:
+    """JSON of the unknown fields of each record; a null is none, as Arrow does not tell it."""
     known = shape.known
     for record in records:
-        extra = {name: value for name, value in record.items() if name not in known}
+        extra = {
+            name: value for name, value in record.items() if name not in known and value is not None
+        }
         yield orjson.dumps(extra, option=orjson.OPT_SORT_KEYS).decode() if extra else None
 
 

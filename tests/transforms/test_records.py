@@ -101,6 +101,13 @@ def test_unknown_fields_are_kept_as_json_of_the_rows_that_have_them() -> None:
     assert decoded.records["extra"].to_pylist() == ['{"tags":{"a":"2026-01-01","b":1}}', None]
 
 
+@pytest.mark.parametrize("uri", ["/x", 5], ids=["all at once", "record by record"])
+def test_an_unknown_field_without_a_value_is_not_kept(uri: object) -> None:
+    first = {"sid": "SM1", "uri": uri, "tags": None, "mood": {"is": None}}
+    decoded = decode_page(page(first, {"sid": "SM2", "tags": None}), MESSAGE_RECORD)
+    assert decoded.records["extra"].to_pylist() == ['{"mood":{"is":null}}', None]
+
+
 def test_fields_nobody_needs_are_not_extra() -> None:
     decoded = decode_page(
         page({"sid": "SM1", "uri": "/x", "subresource_uris": {"media": "/m"}, "api_version": "1"}),
