@@ -150,12 +150,8 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
     if not content.lstrip().startswith(b"{"):
         # Arrow would die of some texts that are no object, of `null` for one.
         return _decode_page_by_record(content, shape)
-    parse = pa.json.ParseOptions(
-        explicit_schema=shape.wire,
-        # Only then does Arrow have to read it once more before, to find its end.
-        newlines_in_values=b"\n" in content or b"\r" in content,
-        unexpected_field_behavior="infer",
-    )
+    parse = pa.json.ParseOptions(explicit_schema=shape.wire, unexpected_field_behavior="infer")
+    # One block, in which the ends of lines mean nothing; in several each would end a text.
     read = pa.json.ReadOptions(use_threads=False, block_size=max(len(content) + 1, 1 << 12))
     try:
         # What reads a whole file would make a thread for it, and wait for its end.
@@ -335,12 +331,13 @@ def _extra_column(
 ) -> pa.Array:
     """JSON of the unknown fields of the records that have any, from the page itself: what Arrow
     inferred of them may not be what was written."""
+    if not unknown:
+        return pa.nulls(len(identifiers), pa.string())
     extras: list[str | None] = [None] * len(identifiers)
-    if unknown:
-        has_extra = functools.reduce(pc.or_, (pc.is_valid(values) for values in unknown))
-        positions = np.flatnonzero(has_extra.to_numpy(zero_copy_only=False)).tolist()
-        for position, record in _records_at(content, positions, identifiers, shape):
-            extras[position] = next(iter(_extras([record], shape)))
+    has_extra = functools.reduce(pc.or_, (pc.is_valid(values) for values in unknown))
+    positions = np.flatnonzero(has_extra.to_numpy(zero_copy_only=False)).tolist()
+    for position, record in _records_at(content, positions, identifiers, shape):
+        extras[position] = next(iter(_extras([record], shape)))
     return pa.array(extras, pa.string())
 
 

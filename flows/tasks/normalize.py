@@ -60,6 +60,7 @@ from transforms.tables import (
 from transforms.windows import Span, Window
 
 _RECORDS_AT_ONCE = 16_000
+_WRITTEN_AT_ONCE = 1 << 20  # bytes
 _ABANDONED_AFTER = 2 * 86_400  # seconds
 
 
@@ -210,7 +211,11 @@ class Intake:
         if not split:
             return
         path = self._folder / f"{uuid.uuid4().hex}.arrow"
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
+        # Without a buffer every column of every partition would be a call of the system's.
+        with (
+            pa.output_stream(path, buffer_size=_WRITTEN_AT_ONCE) as file,
+            pa.ipc.new_file(file, rows.schema) as writer,
+        ):
             for _, part in split:
                 writer.write_table(part.combine_chunks())
         with self._lock:

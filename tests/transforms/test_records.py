@@ -68,17 +68,18 @@ DOCUMENTED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("option", [None, orjson.OPT_INDENT_2], ids=["in a line", "in lines"])
 @pytest.mark.parametrize("shape", [MESSAGE_RECORD, USAGE_RECORD, ACCOUNT_RECORD])
 def test_what_twilio_documents_is_read_all_at_once(
-    shape: RecordShape, monkeypatch: pytest.MonkeyPatch
+    shape: RecordShape, option: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("transforms.records._decode_page_by_record")
     record = DOCUMENTED[shape.list_key]
-    content = orjson.dumps({shape.list_key: [record, record], "next_page_uri": None})
+    content = orjson.dumps({shape.list_key: [record] * 20, "next_page_uri": None}, option=option)
     expected = {name: record.get(name) for name in (*shape.kept, "extra")}
     if record.get("error_code"):
         expected["error_code"] = "30007"
-    assert decode_page(content, shape).records.to_pylist() == [expected, expected]
+    assert decode_page(content, shape).records.to_pylist() == [expected] * 20
 
 
 @pytest.mark.parametrize("shape", [MESSAGE_RECORD, USAGE_RECORD, ACCOUNT_RECORD])

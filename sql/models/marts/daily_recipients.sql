@@ -12,7 +12,6 @@ with
 messages as (
 
     select * from {{ ref('int_messages_touched') }}
-    where address is not null and direction in ('inbound', 'outbound')
 
 )
 
@@ -21,14 +20,16 @@ select
     account_sid,
     address as recipient,
     max(country) filter (where direction = 'outbound') as country,
-    count(*) filter (where direction = 'outbound') as message_count,
+    count(address) filter (where direction = 'outbound') as message_count,
     count(*) filter (where is_delivered) as delivered_count,
     count(*) filter (where is_failed) as failed_count,
     (sum(message_cost) filter (where direction = 'outbound'))::decimal(18, 6) as message_cost,
-    count(*) filter (where direction = 'inbound') as reply_count,
+    count(address) filter (where direction = 'inbound') as reply_count,
     max(currency) filter (where direction = 'outbound') as currency,
     max(message_at) filter (where direction = 'outbound') as last_message_at
 
 from messages
 group by all
+-- Of no address nothing is counted. To look for it message by message would compute each twice.
+having message_count > 0 or reply_count > 0
 {{ in_order_of('message_date', ref('int_touched_dates')) }}
