@@ -105,6 +105,30 @@ def test_top_recipients(build: Build) -> None:
     ]  # fmt: skip
 
 
+def test_a_recipient_has_an_address_and_was_written_to_or_wrote(
+    new_build: Callable[[], Build],
+) -> None:
+    noon = "2026-11-09 12:00"
+    build = new_build()
+    build.update(
+        {
+            "messages": [
+                message(1, noon, "failed", recipient=None),
+                message(2, noon, "sent", recipient="whatsapp:"),
+                message(3, noon, "received", direction="inbound", sender=None),
+                message(4, noon, "sent", direction="sideways", recipient=BEA),
+                message(5, noon, "received", direction="inbound", sender=ANA),
+                message(6, noon, "sent", recipient=EVA),
+                message(7, noon, "sent", direction="sideways", recipient=EVA, **priced("-1")),
+            ]
+        }
+    )
+    assert build.query(
+        "select recipient, message_count, reply_count, message_cost "
+        "from marts.daily_recipients order by all"
+    ) == [(ANA, 0, 1, None), (EVA, 1, 0, None)]
+
+
 def test_a_build_of_what_changed_equals_a_new_one(new_build: Callable[[], Build]) -> None:
     first = {
         **MESSAGES,
