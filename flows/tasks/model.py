@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from flows.cores import wait_for_a_pause
+from flows.cores import CORES, wait_for_a_pause
 from flows.errors import ModelError
 from flows.orchestration import task
 from flows.run import Run
@@ -28,6 +28,7 @@ _OPTIONS = (
 )  # fmt: skip
 # What the project's files leave open; dbt takes it from the environment only.
 _BUILD_FILE, _MEMORY = "WAREHOUSE_BUILD_FILE", "WAREHOUSE_BUILD_MEMORY"
+_THREADS = "WAREHOUSE_BUILD_THREADS"
 _FOLDERS = "DBT_TARGET_PATH", "DBT_LOG_PATH"
 _KEPT = SQL_FOLDER / "target" / "parsed.msgpack"
 # dbt keeps its settings in the process: what a failed run left parsing must end first.
@@ -51,7 +52,7 @@ class Models:
         self._may_begin = threading.Event()
         # To add a name moves the whole environment, which DuckDB may be reading in another thread:
         # the process would die of it. To give one another value moves nothing.
-        for name in (_BUILD_FILE, _MEMORY, *_FOLDERS):
+        for name in (_BUILD_FILE, _MEMORY, _THREADS, *_FOLDERS):
             os.environ.setdefault(name, "")
         self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
         self._thread.start()
@@ -171,6 +172,9 @@ def _written_at(path: Path) -> int:
 def _set_environment(build_file: Path, target: Path, memory: int) -> None:
     os.environ[_BUILD_FILE] = str(build_file)
     os.environ[_MEMORY] = f"{memory}MB"
+    # dbt builds two models at a time, each on a thread of its own beside DuckDB's: with one more
+    # than there are cores they would only take them from one another.
+    os.environ[_THREADS] = f"{max(1, CORES - 1)}"
     for name in _FOLDERS:
         os.environ[name] = str(target)
 

@@ -1,7 +1,8 @@
-"""How much memory DuckDB has to build the models in."""
+"""How much memory and how many threads DuckDB has to build the models with."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,18 +32,25 @@ def test_a_long_history_computed_anew_has_more(
 def test_duckdb_has_what_it_is_given(
     new_build: Callable[[], Build], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("WAREHOUSE_BUILD_MEMORY", raising=False)
+    for name in ("WAREHOUSE_BUILD_MEMORY", "WAREHOUSE_BUILD_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     build = new_build()
 
-    def limit() -> str:
-        return build.shown("select current_setting('memory_limit') as found")["found"]
+    def limits() -> list[object]:
+        return list(
+            build.shown(
+                "select current_setting('memory_limit') as memory, "
+                "current_setting('threads') as threads"
+            ).values()
+        )
 
-    assert limit() == "286.1 MiB"
+    assert limits() == ["286.1 MiB", 1]
     monkeypatch.setenv("WAREHOUSE_BUILD_MEMORY", "512MiB")
-    assert limit() == "512.0 MiB"
+    monkeypatch.setenv("WAREHOUSE_BUILD_THREADS", "3")
+    assert limits() == ["512.0 MiB", 3]
 
 
-def test_a_run_gives_duckdb_what_its_messages_need(
+def test_a_run_gives_duckdb_what_its_messages_need_and_the_cores_that_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
@@ -51,6 +59,7 @@ def test_a_run_gives_duckdb_what_its_messages_need(
         "TWILIO_AUTH_TOKEN": "0" * 32,
         # What a run sets for dbt is as it was afterwards.
         **dict.fromkeys(("WAREHOUSE_BUILD_FILE", "WAREHOUSE_BUILD_MEMORY"), ""),
+        "WAREHOUSE_BUILD_THREADS": "",
         **dict.fromkeys(("DBT_TARGET_PATH", "DBT_LOG_PATH"), str(tmp_path)),
     }.items():
         monkeypatch.setenv(name, value)
@@ -58,5 +67,7 @@ def test_a_run_gives_duckdb_what_its_messages_need(
     settings.build.mkdir(parents=True)
     load.fn(settings)
     monkeypatch.setattr(step, "memory_for", lambda build_file: 1)
+    monkeypatch.setattr(step, "CORES", 5)
     with pytest.raises(ModelError, match=r"(?i)memory"):
         model.fn(Models(start_run(settings, None)))
+    assert os.environ["WAREHOUSE_BUILD_THREADS"] == "4"
