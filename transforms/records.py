@@ -151,7 +151,8 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
         # Arrow would die of some texts that are no object, of `null` for one.
         return _decode_page_by_record(content, shape)
     parse = pa.json.ParseOptions(explicit_schema=shape.wire, unexpected_field_behavior="infer")
-    # One block, in which the ends of lines mean nothing; in several each would end a text.
+    # All in one block, in which lines may end anywhere. Several would have to hold whole texts each,
+    # and Arrow would refuse the page.
     read = pa.json.ReadOptions(use_threads=False, block_size=max(len(content) + 1, 1 << 12))
     try:
         # What reads a whole file would make a thread for it, and wait for its end.
@@ -375,7 +376,8 @@ def _record_around(content: bytes, name: str, identifier: str | None) -> dict[st
         except ValueError:
             continue
         if start + len(text[:end].encode()) > at and record.get(name) == identifier:
-            return dict(record)
+            # As a page that is read record by record: numbers of more than 64 bits too.
+            return dict(load_json(text[:end].encode()))
     return None
 
 

@@ -72,7 +72,8 @@ class Models:
             left_out += ["--exclude-resource-type", "seed"]
         manifest = self.parsed()
         with _DBT:
-            _set_environment(self.build_file, self._target, memory_for(self.build_file))
+            memory, threads = memory_for(self.build_file), threads_beside(CORES)
+            _set_environment(self.build_file, self._target, memory, threads)
             return dbtRunner(manifest=manifest).invoke(
                 ["build", *_OPTIONS, *self._variables, *left_out]
             )
@@ -88,9 +89,10 @@ class Models:
         with _DBT:
             from dbt.cli.main import dbtRunner
 
-            # A parse is the same wherever the file is, however much memory there is and whatever
-            # the variables are: models use them in their SQL only. dbt would parse anew for others.
-            _set_environment(Path(self.build_file.name), self._target, _LEAST_MEMORY)
+            # A parse is the same wherever the file is, however much memory and how many threads
+            # there are, and whatever the variables are: models use them in their SQL only. dbt
+            # would parse anew for others.
+            _set_environment(Path(self.build_file.name), self._target, _LEAST_MEMORY, 1)
             # Another user of the installation may have kept it for himself.
             is_kept = os.access(_KEPT, os.R_OK)
             kept = ["--partial-parse-file-path", str(_KEPT)] if is_kept else []
@@ -164,17 +166,21 @@ def memory_for(build_file: Path) -> int:
     return int(max(_LEAST_MEMORY, count * _MEMORY_OF_MESSAGE / 1e6))
 
 
+def threads_beside(cores: int) -> int:
+    """How many threads DuckDB is told to have. It starts one less, as who asks works too; and two
+    ask, for dbt builds two models at a time: together as many as there are cores."""
+    return max(1, cores - 1)
+
+
 def _written_at(path: Path) -> int:
     """When a file was written last, in nanoseconds; 0 if there is none."""
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def _set_environment(build_file: Path, target: Path, memory: int) -> None:
+def _set_environment(build_file: Path, target: Path, memory: int, threads: int) -> None:
     os.environ[_BUILD_FILE] = str(build_file)
     os.environ[_MEMORY] = f"{memory}MB"
-    # dbt builds two models at a time, each on a thread of its own beside DuckDB's: with one more
-    # than there are cores they would only take them from one another.
-    os.environ[_THREADS] = f"{max(1, CORES - 1)}"
+    os.environ[_THREADS] = str(threads)
     for name in _FOLDERS:
         os.environ[name] = str(target)
 

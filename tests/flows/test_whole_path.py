@@ -226,8 +226,8 @@ def test_an_api_key_reads_its_own_account(tmp_path: Path, account: Server) -> No
     assert {row["account_sid"] for row in keyed.report("daily_volume")} == {account.account_sid}
 
 
-def test_what_dbt_parsed_serves_every_data_root_and_all_settings(
-    tmp_path: Path, account: Server
+def test_what_dbt_parsed_serves_every_data_root_all_settings_and_any_machine(
+    tmp_path: Path, account: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = {
         "WAREHOUSE_TIMEZONE": "Pacific/Auckland",
@@ -235,7 +235,8 @@ def test_what_dbt_parsed_serves_every_data_root_and_all_settings(
         "WAREHOUSE_MONTHLY_BUDGET": "7.5",
     }
     parsed = []
-    for name, settings in (("one", {}), ("another", others)):
+    for name, settings, cores in (("one", {}, 2), ("another", others, 8)):
+        monkeypatch.setattr("flows.tasks.model.CORES", cores)
         with Warehouse(tmp_path / name, account, settings).active():
             # dbt reads the environment until it has parsed.
             parsed.append(Models(start_run(read_settings(), NOW)).parsed())

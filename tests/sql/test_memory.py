@@ -14,7 +14,7 @@ from flows.run import start_run
 from flows.settings import read_settings
 from flows.tasks import model as step
 from flows.tasks.load import load
-from flows.tasks.model import Models, memory_for, model
+from flows.tasks.model import Models, memory_for, model, threads_beside
 from tests.sql.conftest import Build
 
 
@@ -27,6 +27,11 @@ def test_a_long_history_computed_anew_has_more(
         connection.execute("create schema lake")
         connection.execute(f"create view lake.touched_messages as from range({message_count})")
     assert memory_for(path) == megabytes
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (8, 7)])
+def test_duckdb_has_the_cores_that_building_two_models_leaves(cores: int, threads: int) -> None:
+    assert threads_beside(cores) == threads
 
 
 def test_duckdb_has_what_it_is_given(
@@ -58,8 +63,7 @@ def test_a_run_gives_duckdb_what_its_messages_need_and_the_cores_that_are_left(
         "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
         "TWILIO_AUTH_TOKEN": "0" * 32,
         # What a run sets for dbt is as it was afterwards.
-        **dict.fromkeys(("WAREHOUSE_BUILD_FILE", "WAREHOUSE_BUILD_MEMORY"), ""),
-        "WAREHOUSE_BUILD_THREADS": "",
+        **dict.fromkeys((f"WAREHOUSE_BUILD_{name}" for name in ("FILE", "MEMORY", "THREADS")), ""),
         **dict.fromkeys(("DBT_TARGET_PATH", "DBT_LOG_PATH"), str(tmp_path)),
     }.items():
         monkeypatch.setenv(name, value)

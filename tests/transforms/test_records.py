@@ -75,11 +75,11 @@ def test_what_twilio_documents_is_read_all_at_once(
 ) -> None:
     monkeypatch.delattr("transforms.records._decode_page_by_record")
     record = DOCUMENTED[shape.list_key]
-    content = orjson.dumps({shape.list_key: [record] * 20, "next_page_uri": None}, option=option)
+    content = orjson.dumps({shape.list_key: [record] * 5000, "next_page_uri": None}, option=option)
     expected = {name: record.get(name) for name in (*shape.kept, "extra")}
     if record.get("error_code"):
         expected["error_code"] = "30007"
-    assert decode_page(content, shape).records.to_pylist() == [expected] * 20
+    assert decode_page(content, shape).records.to_pylist() == [expected] * 5000
 
 
 @pytest.mark.parametrize("shape", [MESSAGE_RECORD, USAGE_RECORD, ACCOUNT_RECORD])
@@ -107,6 +107,13 @@ def test_an_unknown_field_without_a_value_is_not_kept(uri: object) -> None:
     first = {"sid": "SM1", "uri": uri, "tags": None, "mood": {"is": None}}
     decoded = decode_page(page(first, {"sid": "SM2", "tags": None}), MESSAGE_RECORD)
     assert decoded.records["extra"].to_pylist() == ['{"mood":{"is":null}}', None]
+
+
+@pytest.mark.parametrize("uri", ["/x", 5], ids=["all at once", "record by record"])
+def test_an_unknown_number_may_have_more_than_64_bits(uri: object) -> None:
+    content = page({"sid": "SM1", "uri": uri, "units": "MANY"})
+    decoded = decode_page(content.replace(b'"MANY"', b"1" + 29 * b"0"), MESSAGE_RECORD)
+    assert decoded.records["extra"].to_pylist() == ['{"units":1e+29}']
 
 
 def test_fields_nobody_needs_are_not_extra() -> None:

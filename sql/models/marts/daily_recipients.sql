@@ -30,6 +30,7 @@ select
 
 from messages
 group by all
--- Of no address nothing is counted. To look for it message by message would compute each twice.
+-- What has no address, or no known direction, counts as neither. A where would have to compute the
+-- address of each message once more.
 having message_count > 0 or reply_count > 0
 {{ in_order_of('message_date', ref('int_touched_dates')) }}
