@@ -151,8 +151,8 @@ def decode_page(content: bytes, shape: RecordShape) -> Page:
         # Arrow would die of some texts that are no object, of `null` for one.
         return _decode_page_by_record(content, shape)
     parse = pa.json.ParseOptions(explicit_schema=shape.wire, unexpected_field_behavior="infer")
-    # All in one block, in which lines may end anywhere. Several would have to hold whole texts each,
-    # and Arrow would refuse the page.
+    # All in one block, in which lines may end anywhere. Of several each would have to hold whole
+    # texts, and Arrow would refuse the page.
     read = pa.json.ReadOptions(use_threads=False, block_size=max(len(content) + 1, 1 << 12))
     try:
         # What reads a whole file would make a thread for it, and wait for its end.
