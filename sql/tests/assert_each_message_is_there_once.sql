@@ -1,6 +1,6 @@
 -- Of the days that are computed anew and what is read for them; the others were checked when they
--- were. Hashes of identifiers are compared first, and identifiers only where two of those are equal:
--- all those of a long history would not fit into memory.
+-- were. Hashes of identifiers are compared first, and identifiers only where two of those are
+-- equal: all those of a long history would not fit into memory.
 with
 
 messages as not materialized (
