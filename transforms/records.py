@@ -376,8 +376,7 @@ def _record_around(content: bytes, name: str, identifier: str | None) -> dict[st
         except ValueError:
             continue
         if start + len(text[:end].encode()) > at and record.get(name) == identifier:
-            # As a page that is read record by record: numbers of more than 64 bits too.
-            return dict(load_json(text[:end].encode()))
+            return dict(record)
     return None
 
 
@@ -388,7 +387,15 @@ def _extras(records: Iterable[dict[str, Any]], shape: RecordShape) -> Iterable[s
         extra = {
             name: value for name, value in record.items() if name not in known and value is not None
         }
-        yield orjson.dumps(extra, option=orjson.OPT_SORT_KEYS).decode() if extra else None
+        yield _as_json(extra) if extra else None
+
+
+def _as_json(fields: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        # A number of more than 64 bits is none to orjson: Python's own writer keeps its digits.
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _as_text(value: Any) -> str | None:
