@@ -23,6 +23,8 @@ from transforms.records import NewestFirst, Page, decode_records
 from transforms.tables import ACCOUNTS, conform
 from transforms.windows import Window
 
+_CHECKED_AT_ONCE = 8  # pages
+
 
 class Sink(Protocol):
     """Where pages and the word of what came of a window go."""
@@ -203,10 +205,10 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
     """Read the list without a filter, newest first, until it is older than the window."""
     dataset, most = DATASETS[window.dataset], run.settings.unsent_pages
     reached, detail = run.now, None
-    order = NewestFirst(dataset.ordered_by)
+    order, unchecked = NewestFirst(dataset.ordered_by), list[Page]()
     for page in run.connection.pages(dataset, window):
         _take(page, window, sink, count)
-        order.look_at(page)
+        unchecked.append(page)
         last = last_instant(page, dataset.ordered_by)
         if page.next_page_uri is None or (last is not None and last < window.start):
             reached = window.start
@@ -220,11 +222,17 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
                 f"{reached:%Y-%m-%d %H:%M} UTC; older unsent messages were not looked for."
             )
             break
+        # Others wait to hear how far it may get: that, the first page says.
+        if len(unchecked) < _CHECKED_AT_ONCE and count.pages > 1:
+            continue
+        order.look_at(unchecked)
+        unchecked.clear()
         pace = (run.now - reached) / count.pages
         if order.is_kept:
             # Half as far again may be quiet days: better to wait for it than to read twice.
             farthest = reached - 1.5 * pace * (most - count.pages)
             run.scans.advance(window.account_sid, reached, farthest)
+    order.look_at(unchecked)
     reached = min(reached, window.end)
     if not order.is_kept and reached < window.end:
         # The list is not ordered as Twilio says it is: newer messages may be further down.

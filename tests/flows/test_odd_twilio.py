@@ -248,13 +248,16 @@ def test_masked_numbers_are_nowhere_in_plain(tmp_path: Path) -> None:
     assert "555-010" not in text
 
 
-def test_a_list_in_another_order_than_documented_hides_no_message(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first_page", [1, 2])
+def test_a_list_in_another_order_than_documented_hides_no_message(
+    tmp_path: Path, first_page: int
+) -> None:
     """Created 20 days ago, sent yesterday: far down in a list by date_created."""
     messages = [message(i, NOW - i * timedelta(hours=5)) for i in range(1, 12)]
-    # Others that waited an hour show that the order is another one.
+    # Others that waited an hour show, first on this page, that the order is another one.
     messages += [
         message(20 + i, NOW - i * timedelta(hours=7), NOW - i * timedelta(hours=8))
-        for i in range(1, 8)
+        for i in range(4 * first_page - 3, 8)
     ]
     late = message(99, NOW - DAY, NOW - 20 * DAY)
     pages = _by_pages([*messages, message(50, NOW - 4 * DAY), late])
@@ -295,14 +298,23 @@ def test_what_was_left_to_a_scan_that_failed_is_asked_for_again(tmp_path: Path) 
         run(odd)
         ledger = Lake(tmp_path / "lake").read(EXTRACTIONS).to_pylist()
         (left,) = [row for row in ledger if row["dataset"] == "messages" and row["detail"]]
-        # Two pages of five were read, and of the last one's second there may be more.
-        passed = NOW - 10 * timedelta(hours=5) + timedelta(seconds=1)
+        # The order of one page of five was seen, and of its last second there may be more.
+        passed = NOW - 5 * timedelta(hours=5) + timedelta(seconds=1)
         assert (left["outcome"], left["window_start"]) == ("failed", passed)
         is_out[0] = False
         # One that only a list read whole shows, of the time left to the scan.
-        messages.append(message(99, NOW - timedelta(hours=30)))
+        messages.append(message(99, NOW - timedelta(hours=18)))
         run(odd, NOW + DAY)
     assert 99 in held(odd)
+
+
+def test_a_long_list_in_its_order_is_read_once(tmp_path: Path) -> None:
+    messages = [message(i, NOW - i * timedelta(hours=1)) for i in range(1, 101)]
+    with odd_twilio(tmp_path, _by_pages(messages), WAREHOUSE_INITIAL_DAYS="5") as odd:
+        run(odd)
+    ledger = Lake(tmp_path / "lake").read(EXTRACTIONS).to_pylist()
+    (scan,) = [row for row in ledger if row["dataset"] == "unsent_messages"]
+    assert (scan["page_count"], scan["record_count"]) == (20, 100)
 
 
 def test_usage_and_scans_that_failed_are_made_up_for(tmp_path: Path) -> None:

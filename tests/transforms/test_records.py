@@ -245,12 +245,17 @@ def seconds(*listed: tuple[str, int | None]) -> dict[str, object]:
     }
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 8])
 @pytest.mark.parametrize(
     ("pages", "is_kept"),
     [
         ([[("a", 59), ("b", 40), ("c", 40)], [("d", 40), ("e", None), ("f", 20)]], True),
         # New messages came in between: the list has moved on, and shows these two again.
         ([[("a", 59), ("b", 45), ("c", 40)], [("b", 45), ("c", 40), ("d", 12)]], True),
+        ([[("a", 59), ("b", 45)], [("b", 45), ("c", 12)], [("c", 12), ("d", 11)]], True),
+        # The page before showed it, not the one before that.
+        ([[("a", 59)], [("b", 40)], [("a", 59), ("c", 12)]], False),
+        ([[("a", 59)], [("b", 40)], [("c", 41)], [("d", 20)]], False),
         ([[("a", 59), ("b", 40)], [("c", 41)]], False),
         ([[("a", 59), ("b", 40)], [("a", 59), ("c", 41)]], False),
         ([[("a", 20), ("b", 21)], [("c", 10)]], False),
@@ -261,9 +266,11 @@ def seconds(*listed: tuple[str, int | None]) -> dict[str, object]:
     ],
 )
 def test_a_list_is_newest_first_across_its_pages(
-    pages: list[list[tuple[str, int | None]]], is_kept: bool
+    pages: list[list[tuple[str, int | None]]], is_kept: bool, at_once: int
 ) -> None:
     order = NewestFirst(("date_sent", "date_created"))
-    for listed in pages:
-        order.look_at(decode_page(orjson.dumps(seconds(*listed)), MESSAGE_RECORD))
+    decoded = [decode_page(orjson.dumps(seconds(*page)), MESSAGE_RECORD) for page in pages]
+    for first in range(0, len(decoded), at_once):
+        order.look_at(decoded[first : first + at_once])
+    order.look_at([])
     assert order.is_kept == is_kept
