@@ -97,23 +97,26 @@ class NewestFirst:
 
     def __init__(self, fields: tuple[str, ...]) -> None:
         self.is_kept = True
+        self.columns = ["sid", *fields]
         self._fields = fields
         self._last: int | None = None
         self._sids = pa.chunked_array([], pa.string())
 
-    def look_at(self, pages: Sequence[Page]) -> None:
-        """The next pages, of which eight take little longer than one. Records that the page before
-        had too may stand anywhere."""
-        if not pages:
+    def look_at(self, pages: Sequence[pa.Table]) -> None:
+        """The records of the next pages, at least their `columns`. Those that the page before had
+        too may stand anywhere.
+
+        Eight pages in their order take hardly longer than one.
+        """
+        if not pages or not self.is_kept:
             return
-        lists = [page.records for page in pages]
-        if not self._go_on(pa.concat_tables(lists)):
-            for records in lists:
+        if not self._go_on(pa.concat_tables(pages)):
+            for records in pages:
                 if not self._go_on(records):
                     is_new = pc.invert(pc.is_in(records["sid"], value_set=self._sids))
                     self.is_kept &= self._go_on(records.filter(is_new))
                 self._sids = records["sid"]
-        self._sids = lists[-1]["sid"]
+        self._sids = pages[-1]["sid"]
 
     def _seconds_of(self, records: pa.Table) -> np.ndarray:
         """Their instants, in seconds since 1970, of those that have one."""

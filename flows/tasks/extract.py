@@ -205,10 +205,10 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
     """Read the list without a filter, newest first, until it is older than the window."""
     dataset, most = DATASETS[window.dataset], run.settings.unsent_pages
     reached, detail = run.now, None
-    order, unchecked = NewestFirst(dataset.ordered_by), list[Page]()
+    order, unchecked = NewestFirst(dataset.ordered_by), list[pa.Table]()
     for page in run.connection.pages(dataset, window):
         _take(page, window, sink, count)
-        unchecked.append(page)
+        unchecked.append(page.records.select(order.columns))
         last = last_instant(page, dataset.ordered_by)
         if page.next_page_uri is None or (last is not None and last < window.start):
             reached = window.start
@@ -222,7 +222,8 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
                 f"{reached:%Y-%m-%d %H:%M} UTC; older unsent messages were not looked for."
             )
             break
-        # Others wait to hear how far it may get: that, the first page says.
+        # Windows wait to hear how far it may get: that, the first page says. How far it got, they
+        # hear every few pages; what a scan that fails had read since is read once more.
         if len(unchecked) < _CHECKED_AT_ONCE and count.pages > 1:
             continue
         order.look_at(unchecked)
@@ -234,15 +235,17 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
             run.scans.advance(window.account_sid, reached, farthest)
     order.look_at(unchecked)
     reached = min(reached, window.end)
-    if not order.is_kept and reached < window.end:
+    # Windows have left to it all that it had passed, before it showed that it goes back up.
+    passed = run.scans.passed(window)
+    start = reached if passed is None else min(reached, passed.start)
+    sent = dataclasses.replace(window, dataset="messages", start=start)
+    if not order.is_kept and sent.start < sent.end:
         # The list is not ordered as Twilio says it is: newer messages may be further down.
-        sent = dataclasses.replace(window, dataset="messages", start=reached)
         for page in run.connection.pages(DATASETS["messages"], sent):
             _take(page, sent, sink, count)
     run.scans.advance(window.account_sid, reached, reached)
     read = dataclasses.replace(window, start=reached)
     outcome = "ok" if count.records else "empty"
     sink.record(Extraction(read, outcome, count.pages, count.records, detail))
-    if read.start < read.end:
-        sent = dataclasses.replace(read, dataset="messages")
+    if sent.start < sent.end:
         sink.record(Extraction(sent, outcome, 0, 0, "Read by the scan of the newest messages."))

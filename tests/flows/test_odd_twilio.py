@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -248,22 +249,58 @@ def test_masked_numbers_are_nowhere_in_plain(tmp_path: Path) -> None:
     assert "555-010" not in text
 
 
-@pytest.mark.parametrize("first_page", [1, 2])
+@pytest.mark.parametrize(
+    ("waited", "more"),
+    [
+        (range(1, 8), 1),  # from the first page on
+        (range(5, 8), 0),  # from the second
+        (range(5, 6), 52),  # on the second alone, of more than are checked at once
+    ],
+)
 def test_a_list_in_another_order_than_documented_hides_no_message(
-    tmp_path: Path, first_page: int
+    tmp_path: Path, waited: range, more: int
 ) -> None:
     """Created 20 days ago, sent yesterday: far down in a list by date_created."""
     messages = [message(i, NOW - i * timedelta(hours=5)) for i in range(1, 12)]
-    # Others that waited an hour show, first on this page, that the order is another one.
     messages += [
-        message(20 + i, NOW - i * timedelta(hours=7), NOW - i * timedelta(hours=8))
-        for i in range(4 * first_page - 3, 8)
+        message(100 + i, NOW - 60 * timedelta(hours=1) - i * timedelta(minutes=10))
+        for i in range(more)
+    ]
+    # Others that waited for hours show that the order is another one.
+    messages += [
+        message(20 + i, NOW - i * timedelta(hours=7), NOW - i * timedelta(hours=8)) for i in waited
     ]
     late = message(99, NOW - DAY, NOW - 20 * DAY)
-    pages = _by_pages([*messages, message(50, NOW - 4 * DAY), late])
+    messages.append(message(50, NOW - 4 * DAY))
+    assert len(messages) % 5 == 0  # where the scan ends; the last one is on the page after that
+    pages = _by_pages([*messages, late])
     with odd_twilio(tmp_path, pages) as odd:
         run(odd)
     assert 99 in held(odd)
+
+
+def test_what_windows_left_to_a_list_that_goes_back_up_is_read(tmp_path: Path) -> None:
+    """Its first page reaches 60 hours back and all newer windows wait for it; it then stops at the
+    second, which is newer."""
+    hours = [1, 2, 3, 4, 60, *range(5, 15), 30, 31, 40, 70]
+    messages = [message(hour, NOW - hour * timedelta(hours=1)) for hour in hours]
+    filtered = listing(messages)
+
+    def up_and_down(path: str, query: dict[str, list[str]]) -> tuple[int, bytes] | None:
+        if not path.endswith("/Messages.json") or "DateSent>" in query:
+            return filtered(path, query)
+        page = int(query.get("Page", ["0"])[0])
+        if page:
+            time.sleep(1)  # meanwhile the windows are told what the first page has passed
+        shown = messages[5 * page : 5 * page + 5]
+        return 200, json.dumps(
+            {"messages": shown, "next_page_uri": f"{path}?Page={page + 1}"}
+        ).encode()
+
+    settings = {"WAREHOUSE_UNSENT_PAGES": "2", "WAREHOUSE_INITIAL_DAYS": "5"}
+    with odd_twilio(tmp_path, up_and_down, **settings) as odd:
+        run(odd)
+    assert held(odd) == set(hours)
 
 
 def _by_pages(messages: list[Any]) -> Answer:
@@ -306,6 +343,24 @@ def test_what_was_left_to_a_scan_that_failed_is_asked_for_again(tmp_path: Path) 
         messages.append(message(99, NOW - timedelta(hours=18)))
         run(odd, NOW + DAY)
     assert 99 in held(odd)
+
+
+@pytest.mark.parametrize(("page", "checked"), [(8, 1), (9, 9), (16, 9), (17, 17)])
+def test_windows_hear_how_far_a_scan_got_every_few_pages(
+    tmp_path: Path, page: int, checked: int
+) -> None:
+    messages = [message(i, NOW - i * timedelta(hours=1)) for i in range(1, 101)]
+
+    def out(path: str, query: dict[str, list[str]]) -> tuple[int, bytes] | None:
+        return (503, b"{}") if query.get("Page") == [str(page)] else None
+
+    with odd_twilio(tmp_path, out, _by_pages(messages), WAREHOUSE_INITIAL_DAYS="5") as odd:
+        run(odd)
+    assert held(odd) == set(range(1, 101))
+    ledger = Lake(tmp_path / "lake").read(EXTRACTIONS).to_pylist()
+    (left,) = [row for row in ledger if row["dataset"] == "messages" and row["detail"]]
+    passed = NOW - 5 * checked * timedelta(hours=1) + timedelta(seconds=1)
+    assert (left["outcome"], left["window_start"]) == ("failed", passed)
 
 
 def test_a_long_list_in_its_order_is_read_once(tmp_path: Path) -> None:

@@ -256,6 +256,8 @@ def seconds(*listed: tuple[str, int | None]) -> dict[str, object]:
         # The page before showed it, not the one before that.
         ([[("a", 59)], [("b", 40)], [("a", 59), ("c", 12)]], False),
         ([[("a", 59)], [("b", 40)], [("c", 41)], [("d", 20)]], False),
+        # What comes after does not make up for it.
+        ([[("a", 50)], [("b", 51)], [("b", 51), ("c", 12)]], False),
         ([[("a", 59), ("b", 40)], [("c", 41)]], False),
         ([[("a", 59), ("b", 40)], [("a", 59), ("c", 41)]], False),
         ([[("a", 20), ("b", 21)], [("c", 10)]], False),
@@ -269,8 +271,8 @@ def test_a_list_is_newest_first_across_its_pages(
     pages: list[list[tuple[str, int | None]]], is_kept: bool, at_once: int
 ) -> None:
     order = NewestFirst(("date_sent", "date_created"))
-    decoded = [decode_page(orjson.dumps(seconds(*page)), MESSAGE_RECORD) for page in pages]
-    for first in range(0, len(decoded), at_once):
-        order.look_at(decoded[first : first + at_once])
+    lists = [decode_page(orjson.dumps(seconds(*page)), MESSAGE_RECORD).records for page in pages]
+    for first in range(0, len(lists), at_once):
+        order.look_at([page.select(order.columns) for page in lists[first : first + at_once]])
     order.look_at([])
     assert order.is_kept == is_kept
