@@ -235,11 +235,11 @@ def _scan(window: Window, run: Run, sink: Sink, count: _Count) -> None:
             run.scans.advance(window.account_sid, reached, farthest)
     order.look_at(unchecked)
     reached = min(reached, window.end)
-    # Windows have left to it all that it had passed, before it showed that it goes back up.
+    # Windows have left to it all that it had passed before it went back up.
     passed = run.scans.passed(window)
     start = reached if passed is None else min(reached, passed.start)
     sent = dataclasses.replace(window, dataset="messages", start=start)
-    if not order.is_kept and sent.start < sent.end:
+    if (start < reached or not order.is_kept) and sent.start < sent.end:
         # The list is not ordered as Twilio says it is: newer messages may be further down.
         for page in run.connection.pages(DATASETS["messages"], sent):
             _take(page, sent, sink, count)

@@ -279,12 +279,15 @@ def test_a_list_in_another_order_than_documented_hides_no_message(
     assert 99 in held(odd)
 
 
-def test_what_windows_left_to_a_list_that_goes_back_up_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S +0000", "%a, %d %b %Y %H:%M:%S GMT"])
+def test_what_windows_left_to_a_list_that_goes_back_up_is_read(tmp_path: Path, form: str) -> None:
     """Its first page reaches 60 hours back and all newer windows wait for it; it then stops at the
-    second, which is newer."""
+    second, which is newer. Of a form that Twilio's dates do not have, no order is seen."""
     hours = [1, 2, 3, 4, 60, *range(5, 15), 30, 31, 40, 70]
     messages = [message(hour, NOW - hour * timedelta(hours=1)) for hour in hours]
     filtered = listing(messages)
+    sent = (NOW - 60 * timedelta(hours=1)).strftime(form)
+    unfiltered = [*messages[:4], {**messages[4], "date_sent": sent}, *messages[5:]]
 
     def up_and_down(path: str, query: dict[str, list[str]]) -> tuple[int, bytes] | None:
         if not path.endswith("/Messages.json") or "DateSent>" in query:
@@ -292,10 +295,9 @@ def test_what_windows_left_to_a_list_that_goes_back_up_is_read(tmp_path: Path) -
         page = int(query.get("Page", ["0"])[0])
         if page:
             time.sleep(1)  # meanwhile the windows are told what the first page has passed
-        shown = messages[5 * page : 5 * page + 5]
-        return 200, json.dumps(
-            {"messages": shown, "next_page_uri": f"{path}?Page={page + 1}"}
-        ).encode()
+        shown = unfiltered[5 * page : 5 * page + 5]
+        more = f"{path}?Page={page + 1}"
+        return 200, json.dumps({"messages": shown, "next_page_uri": more}).encode()
 
     settings = {"WAREHOUSE_UNSENT_PAGES": "2", "WAREHOUSE_INITIAL_DAYS": "5"}
     with odd_twilio(tmp_path, up_and_down, **settings) as odd:
