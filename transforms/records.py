@@ -106,7 +106,7 @@ class NewestFirst:
         """The records of the next pages, at least their `columns`. Those that the page before had
         too may stand anywhere.
 
-        Eight pages in their order take hardly longer than one.
+        Several in their order take hardly longer than one.
         """
         if not pages or not self.is_kept:
             return
