@@ -1,17 +1,20 @@
-{# Where the last 7, 30 and 90 days begin, where they end (exclusive), and the whole months within
-   the last 90, as dates written out (see is_touched). #}
-{% macro dates_of_recent_periods(periods) %}
+{# Where the last 7, 30 and 90 local days begin, the last run's being the last of them (see
+   int_period_dates), where they end (exclusive), and the whole months within the last 90, as dates
+   written out (see is_touched).
+
+   last_run: int_last_run. #}
+{% macro dates_of_recent_periods(last_run) %}
   {% set query %}
     with
 
     dates as (
 
         select
-            max(start_date) filter (where page_period = 'last_7_days') as last_7_days,
-            max(start_date) filter (where page_period = 'last_30_days') as last_30_days,
-            max(start_date) filter (where page_period = 'last_90_days') as last_90_days,
-            max(end_date) filter (where period like 'last_%') as end_date
-        from {{ periods }}
+            local_date + 1 - 7 as last_7_days,
+            local_date + 1 - 30 as last_30_days,
+            local_date + 1 - 90 as last_90_days,
+            local_date + 1 as end_date
+        from {{ last_run }}
 
     )
 
@@ -21,7 +24,7 @@
         date_trunc('month', end_date)::date as last_month
     from dates
   {% endset %}
-  {% set is_there = execute and load_cached_relation(periods) is not none %}
+  {% set is_there = execute and load_cached_relation(last_run) is not none %}
   {% set found = run_query(query).rows[0] if is_there else {} %}
   {{ return({
       'last_7_days': written_out(found['last_7_days']),
