@@ -15,7 +15,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
 from flows.settings import SQL_FOLDER
-from flows.tasks.load import TOUCHED_DAYS
+from flows.tasks.load import STORAGE_VERSION, TOUCHED_DAYS
 from tests.conftest import shared_folder
 from tests.sql.lake_rows import LakeRows, typed
 from transforms.tables import EXTRACTIONS, MESSAGES, TABLES
@@ -110,7 +110,8 @@ class Build:
         read = [row for row in lake.get("extractions", ()) if row not in read_before]
         # A load may show messages of other days too: all of them is always right.
         tables.append(("touched_messages", typed(MESSAGES, new)))
-        with duckdb.connect(str(self.path)) as connection:
+        config = {"storage_compatibility_version": STORAGE_VERSION}
+        with duckdb.connect(str(self.path), config=config) as connection:
             connection.execute("set TimeZone = 'UTC'")
             connection.execute("create schema if not exists lake")
             for name, rows in tables:
