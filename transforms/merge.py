@@ -56,9 +56,10 @@ def merge_messages(held: pa.Table, seen: pa.Table) -> MergedMessages:
             the run.
     """
     names = MESSAGES.schema.names
-    seen_again = pc.is_in(held["message_sid"], value_set=seen["message_sid"].combine_chunks())
-    untouched = held.filter(pc.invert(seen_again))
-    before = held.filter(seen_again)
+    untouched = before = held
+    if held.num_rows:
+        seen_again = pc.is_in(held["message_sid"], value_set=seen["message_sid"].combine_chunks())
+        untouched, before = held.filter(pc.invert(seen_again)), held.filter(seen_again)
     # Most messages come once and are new: there is nothing to compare them with.
     alone, seen = _split_alone(seen, before["message_sid"])
     if not seen.num_rows:
