@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--concurrency", type=int, default=8)
     parser.add_argument("--unsent-pages", type=int, default=200)
-    parser.add_argument("--repeat", type=int, default=3, help="how often ours are measured")
+    parser.add_argument("--repeat", type=int, default=5, help="how often ours are measured")
     parser.add_argument("--no-naive", action="store_true", help="measure ours alone")
     parser.add_argument("--write", type=Path, help="append the results to this page")
     options = parser.parse_args()

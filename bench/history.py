@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where the lakes are; made there if they are not"
     )
-    parser.add_argument("--repeat", type=int, default=3, help="how often the day is measured")
+    parser.add_argument("--repeat", type=int, default=5, help="how often the day is measured")
     options = parser.parse_args()
     now = datetime.now(UTC).replace(hour=6, minute=0, second=0, microsecond=0)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="bench-history-"))
