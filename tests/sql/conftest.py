@@ -98,9 +98,7 @@ class Build:
         Columns that a row does not name are null, 0 or empty.
         """
         self._shown = lake
-        tables = [
-            (table.name, typed(table, lake.get(table.name, ()))) for table in TABLES.values()
-        ]
+        tables = [(table.name, typed(table, lake.get(table.name, ()))) for table in TABLES.values()]
         old, new = self._built.get("messages", ()), lake.get("messages", ())
         days = {
             row["created_at"].date() for row in [*old, *new] if row not in old or row not in new

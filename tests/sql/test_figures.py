@@ -249,8 +249,12 @@ def test_many_days_are_put_in_their_order(new_build: Callable[[], Build]) -> Non
         build.update(
             {
                 "messages": [
-                    message(number, f"{first + timedelta(days=number * 37 % day_count)} 12:00",
-                            "delivered", recipient=f"+3460000{number:04}")
+                    message(
+                        number,
+                        f"{first + timedelta(days=number * 37 % day_count)} 12:00",
+                        "delivered",
+                        recipient=f"+3460000{number:04}",
+                    )
                     for number in range(day_count)
                 ]
             }

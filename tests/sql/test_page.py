@@ -296,9 +296,7 @@ def test_who_is_first_of_days_need_not_be_first_of_a_month(
     assert first_of(build, "last_90_days", "all") == [
         (f"old {number:02d}", 15) for number in range(20)
     ]
-    assert first_of(build, "all", "all") == [
-        (f"ancient {number:02d}", 150) for number in range(20)
-    ]
+    assert first_of(build, "all", "all") == [(f"ancient {number:02d}", 150) for number in range(20)]
 
 
 def test_of_few_recipients_in_the_last_days_each_is_one_of_the_first(
@@ -306,7 +304,10 @@ def test_of_few_recipients_in_the_last_days_each_is_one_of_the_first(
 ) -> None:
     sent = [*twenty("AC1", "2026-11-02", "quiet", 4), ("AC1", "2026-11-06", "quiet 00", 5),
             ("AC1", "2026-11-07", "rare", 1)]  # fmt: skip
-    assert first_of(build_of(sent, new_build), "last_7_days", "AC1") == [("quiet 00", 5), ("rare", 1)]
+    assert first_of(build_of(sent, new_build), "last_7_days", "AC1") == [
+        ("quiet 00", 5),
+        ("rare", 1),
+    ]
 
 
 def test_categories(build: Build) -> None:
