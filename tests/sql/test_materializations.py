@@ -1,4 +1,4 @@
-"""The project's own materializations, in a project of three small models."""
+"""The project's own materializations, in a project of four small models."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ MODELS = {
         select amount, day from lake.given {% if is_incremental() %} where day = 2 {% endif %}
     """,
     "seen.sql": "{{ config(materialized='KIND') }} select day, amount from lake.given",
+    # The order of its columns is not its contract's.
+    "stored.sql": "select amount, day from lake.given",
     "all.yml": """
         models:
           - name: replaced
@@ -36,8 +38,18 @@ MODELS = {
           - name: seen
             description: "One row per amount as it is."
             columns: *columns
+          - name: stored
+            description: "One row per amount, as small as can be."
+            columns:
+              - name: day
+                data_type: bigint
+                description: "The day; of \\"it\\"."
+                config: {meta: {compression: rle}}
+              - {name: amount, data_type: TYPE, description: "It's what it was."}
     """,
 }
+
+NAMES = ("replaced", "grown", "seen", "stored")
 
 Builder = Callable[..., tuple[bool, str]]
 
@@ -80,7 +92,7 @@ def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_relations_are_replaced_described_and_grow(build: Builder, build_file: Path) -> None:
-    assert build() == (True, "OK OK OK")
+    assert build() == (True, "OK OK OK OK")
     assert rows(build_file, "from marts.replaced order by day") == [(1, 10), (2, 41)]
     assert rows(build_file, "select day, amount from marts.grown order by all") == [
         (1, 10), (2, 20), (2, 21),
@@ -97,8 +109,9 @@ def test_relations_are_replaced_described_and_grow(build: Builder, build_file: P
         "replaced": 'One row per day; it\'s $1, "all" of it.',
         "grown": "One row per amount.",
         "seen": "One row per amount as it is.",
-        **{f"{name}.day": 'The day; of "it".' for name in ("replaced", "grown", "seen")},
-        **{f"{name}.amount": "It's what it was." for name in ("replaced", "grown", "seen")},
+        "stored": "One row per amount, as small as can be.",
+        **{f"{name}.day": 'The day; of "it".' for name in NAMES},
+        **{f"{name}.amount": "It's what it was." for name in NAMES},
     }
 
     rows(build_file, "update lake.given set amount = amount + 100")
@@ -111,22 +124,32 @@ def test_relations_are_replaced_described_and_grow(build: Builder, build_file: P
     assert build(kind="view")[0]
     assert ("seen", "VIEW") in rows(build_file, kinds)
     # Nothing is left of what was replaced.
-    assert len(rows(build_file, kinds)) == 4
+    assert len(rows(build_file, kinds)) == 5
+
+
+def test_a_column_may_say_how_it_is_compressed(build: Builder, build_file: Path) -> None:
+    assert build()[0]
+    ((made,),) = rows(build_file, "select sql from duckdb_tables() where table_name = 'stored'")
+    assert "day BIGINT USING COMPRESSION RLE, amount BIGINT" in made.replace('"', "")
+    assert rows(build_file, "from marts.stored order by all") == [(1, 10), (2, 20), (2, 21)]
+    rows(build_file, "delete from lake.given where day = 2")
+    assert build()[0]
+    assert rows(build_file, "from marts.stored") == [(1, 10)]
 
 
 def test_what_breaks_its_contract_leaves_the_relation_as_it_was(
     build: Builder, build_file: Path
 ) -> None:
     assert build()[0]
-    before = {name: rows(build_file, f"from marts.{name} order by all")
-              for name in ("replaced", "grown", "seen")}  # fmt: skip
+    before = {name: rows(build_file, f"from marts.{name} order by all") for name in NAMES}
     rows(build_file, "update lake.given set amount = amount + 100 where day = 2")
     seen = rows(build_file, "from marts.seen order by all")
 
     is_good, said = build(amount="varchar")
     assert not is_good
-    assert said.count("This model has an enforced contract that failed.") == 3
+    assert said.count("This model has an enforced contract that failed.") == 4
     assert "amount" in said
     assert rows(build_file, "from marts.replaced order by all") == before["replaced"]
     assert rows(build_file, "from marts.grown order by all") == before["grown"]
+    assert rows(build_file, "from marts.stored order by all") == before["stored"]
     assert rows(build_file, "from marts.seen order by all") == seen

@@ -25,7 +25,7 @@
     {% call statement('main') -%}
       insert into {{ target }} by name ({{ compiled_code }})
     {%- endcall %}
-    {% do assert_as_agreed(target) %}
+    {% do assert_as_agreed('select * from ' ~ target) %}
   {% else %}
     {% set target = replace_relation('table') %}
   {% endif %}
@@ -34,39 +34,47 @@
 {% endmaterialization %}
 
 
-{# DuckDB tries every form of compression on all values of a text before it takes one. Where it always
-   takes the same, a column's meta may say which, of those that the build file's storage version has:
-   to store many rows of texts takes a quarter less. Values it cannot take are stored as they are. #}
 {% macro replace_relation(type) %}
   {% set existing, target = load_cached_relation(this), this.incorporate(type=type) %}
   {% if existing is not none and existing.type != type %}
     {% do adapter.drop_relation(existing) %}
   {% endif %}
-  {% call statement('main') -%}
-    {%- if model.columns.values() | selectattr('meta.compression') | list %}
-      create or replace table {{ target }} (
-        {% for column in model.columns.values() -%}
-          {{ column.name }} {{ column.data_type }}
-          {%- if column.meta.compression %} using compression {{ column.meta.compression }}{% endif %}
-          {%- if not loop.last %}, {% endif %}
-        {% endfor -%}
-      );
-      insert into {{ target }} by name ({{ compiled_code }})
-    {%- else -%}
+  {% if model.columns.values() | selectattr('meta.compression') | list %}
+    {% do assert_as_agreed(compiled_code) %}
+    {% do create_compressed(target) %}
+  {% else %}
+    {% call statement('main') -%}
       create or replace {{ type }} {{ target }} as ({{ compiled_code }})
-    {%- endif %}
-  {%- endcall %}
-  {% do assert_as_agreed(target) %}
+    {%- endcall %}
+    {% do assert_as_agreed('select * from ' ~ target) %}
+  {% endif %}
   {% do describe(target) %}
   {{ return(target) }}
 {% endmacro %}
 
 
+{# DuckDB tries every form of compression on all values of a text before it takes one. Where it always
+   takes the same, a column's meta may say which, of those that the build file's storage version has:
+   to store many rows of texts takes a quarter less. Values it cannot take are stored as they are. #}
+{% macro create_compressed(relation) %}
+  {% call statement('main') -%}
+    create or replace table {{ relation }} (
+      {% for column in model.columns.values() -%}
+        {{ column.name }} {{ column.data_type }}
+        {%- if column.meta.compression %} using compression {{ column.meta.compression }}{% endif %}
+        {%- if not loop.last %}, {% endif %}
+      {% endfor -%}
+    );
+    insert into {{ relation }} by name ({{ compiled_code }})
+  {%- endcall %}
+{% endmacro %}
+
+
 {# The model's contract, held against what was made: to ask that costs nothing, while to plan its
    query once more only for the names and types of its columns costs as much as small tables do. #}
-{% macro assert_as_agreed(relation) %}
+{% macro assert_as_agreed(query) %}
   {% if config.get('contract').enforced %}
-    {{ get_assert_columns_equivalent('select * from ' ~ relation) }}
+    {{ get_assert_columns_equivalent(query) }}
   {% endif %}
 {% endmacro %}
 
