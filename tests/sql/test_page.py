@@ -310,6 +310,32 @@ def test_of_few_recipients_in_the_last_days_each_is_one_of_the_first(
     ]
 
 
+@pytest.mark.parametrize(
+    ("last_run", "last_day"),
+    [
+        ("2026-11-10 23:30", "2026-11-11"),  # half past midnight in Madrid
+        ("2026-10-31 12:00", "2026-10-31"),  # the next day is of another month
+    ],
+)
+def test_the_last_days_end_with_the_last_runs_day(
+    last_run: str, last_day: str, new_build: Callable[[], Build]
+) -> None:
+    edges = [1, 0, *(n for length in (7, 30, 90) for n in (1 - length, -length))]
+    days = {n: date.fromisoformat(last_day) + timedelta(days=n) for n in edges}
+    ledger = [
+        read(dataset, "2026-07-20 00:00", last_run, at(last_run))
+        for dataset in ("messages", "unsent_messages")
+    ]
+    messages = [message(n, f"{day} 12:00", "sent", recipient=f"{n}") for n, day in days.items()]
+    build = new_build()
+    build.update({"messages": messages, "extractions": ledger})
+
+    for length in (7, 30, 90):
+        found = {int(recipient) for recipient, _ in first_of(build, f"last_{length}_days", "AC1")}
+        assert found == {n for n in edges if -length < n <= 0}
+    assert {int(recipient) for recipient, _ in first_of(build, "all", "AC1")} == set(edges)
+
+
 def test_categories(build: Build) -> None:
     expected: dict[Any, Decimal] = defaultdict(Decimal)
     for key, entry in by_period_and_scope(USAGE, lambda row: row["usage_date"]):

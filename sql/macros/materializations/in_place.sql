@@ -39,7 +39,7 @@
   {% if existing is not none and existing.type != type %}
     {% do adapter.drop_relation(existing) %}
   {% endif %}
-  {% if model.columns.values() | selectattr('meta.compression') | list %}
+  {% if type == 'table' and model.columns.values() | selectattr('meta.compression') | list %}
     {% do assert_as_agreed(compiled_code) %}
     {% do create_compressed(target) %}
   {% else %}
@@ -71,7 +71,8 @@
 
 
 {# The model's contract, held against what was made: to ask that costs nothing, while to plan its
-   query once more only for the names and types of its columns costs as much as small tables do. #}
+   query once more only for the names and types of its columns costs as much as small tables do. Only
+   what is made of agreed columns first is held against it before: the insert would cast all else. #}
 {% macro assert_as_agreed(query) %}
   {% if config.get('contract').enforced %}
     {{ get_assert_columns_equivalent(query) }}

@@ -31,6 +31,7 @@ last_dates as (
 
 ),
 
+-- The same days as of dates_of_recent_periods.
 recent_periods as (
 
     select

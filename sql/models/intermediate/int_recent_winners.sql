@@ -101,13 +101,20 @@ months as (
 
 ),
 
-months_of_periods as (
+last_day as (
+
+    select max(message_date) as message_date from {{ ref('daily_recipients') }}
+    where message_date < {{ dates.end_date }}
+
+),
+
+-- A period without messages would make everybody since its first month a candidate.
+periods as (
 
     select
-        months.month,
         periods.page_period,
-        count(*) over (partition by periods.page_period) as month_count
-    from months
+        periods.start_date
+    from last_day
     inner join (
         values
         ('all', null),
@@ -115,8 +122,20 @@ months_of_periods as (
         ('last_30_days', {{ dates.last_30_days }}),
         ('last_7_days', {{ dates.last_7_days }})
     ) as periods (page_period, start_date)
+        on periods.page_period = 'all' or last_day.message_date >= periods.start_date
+
+),
+
+months_of_periods as (
+
+    select
+        months.month,
+        periods.page_period,
+        count(*) over (partition by periods.page_period) as month_count
+    from months
+    inner join periods
         on
-            periods.start_date is null
+            periods.page_period = 'all'
             or months.month >= date_trunc('month', periods.start_date)
 
 ),
