@@ -26,6 +26,8 @@ def publish(settings: Settings) -> None:
     temporary.parent.mkdir(parents=True)
     shutil.copyfile(settings.build_file, temporary)
     with duckdb.connect(str(temporary)) as connection:
+        # What DuckDB leaves of its metadata as an earlier build wrote it, 1.1 may not find.
+        connection.execute("set experimental_metadata_reuse = false")
         schemas = connection.execute(
             "select schema_name from duckdb_schemas() where not internal"
         ).fetchall()
