@@ -1,6 +1,11 @@
-{# Where the last 7, 30 and 90 local days begin, the last run's being the last of them (see
-   int_period_dates), where they end (exclusive), and the whole months within the last 90, as dates
-   written out (see is_touched).
+{# The first of so many days, of which the last is given. #}
+{% macro first_of_last(days, last_date) -%}
+{{ last_date }} + 1 - {{ days }}
+{%- endmacro %}
+
+
+{# Where the last 7, 30 and 90 local days up to the last run's begin, where they end (exclusive), and
+   the whole months within the last 90, as dates written out (see is_touched).
 
    last_run: int_last_run. #}
 {% macro dates_of_recent_periods(last_run) %}
@@ -10,9 +15,9 @@
     dates as (
 
         select
-            local_date + 1 - 7 as last_7_days,
-            local_date + 1 - 30 as last_30_days,
-            local_date + 1 - 90 as last_90_days,
+            {{ first_of_last(7, 'local_date') }} as last_7_days,
+            {{ first_of_last(30, 'local_date') }} as last_30_days,
+            {{ first_of_last(90, 'local_date') }} as last_90_days,
             local_date + 1 as end_date
         from {{ last_run }}
 

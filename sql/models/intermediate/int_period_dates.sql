@@ -31,14 +31,15 @@ last_dates as (
 
 ),
 
--- The same days as of dates_of_recent_periods.
 recent_periods as (
 
     select
         last_dates.calendar,
         lengths.prefix || lengths.days || '_days' as period,
-        last_dates.last_date + 1 - lengths.days * lengths.periods_ago as period_start,
-        last_dates.last_date + 1 - lengths.days * (lengths.periods_ago - 1) as period_end
+        {{ first_of_last('lengths.days * lengths.periods_ago', 'last_dates.last_date') }}
+            as period_start,
+        {{ first_of_last('lengths.days * (lengths.periods_ago - 1)', 'last_dates.last_date') }}
+            as period_end
     from last_dates
     cross join (
         values
