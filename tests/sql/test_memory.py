@@ -8,10 +8,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from flows.errors import ModelError
 from flows.run import start_run
-from flows.settings import read_settings
+from flows.settings import SQL_FOLDER, read_settings
 from flows.tasks import model as step
 from flows.tasks.load import load
 from flows.tasks.model import Models, memory_for, model, threads_beside
@@ -53,6 +54,12 @@ def test_duckdb_has_what_it_is_given(
     monkeypatch.setenv("WAREHOUSE_BUILD_MEMORY", "512MiB")
     monkeypatch.setenv("WAREHOUSE_BUILD_THREADS", "3")
     assert limits() == ["512.0 MiB", 3]
+
+
+def test_duckdb_is_told_once_of_its_memory() -> None:
+    # Told at each connection it would give back each time what it holds free.
+    profile = yaml.safe_load((SQL_FOLDER / "profiles.yml").read_text())["twilio_warehouse"]
+    assert "memory_limit" not in profile["outputs"]["build"]["settings"]
 
 
 def test_a_run_gives_duckdb_what_its_messages_need_and_the_cores_that_are_left(
