@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flows.summary import Summary
 
 _UNWRITTEN = 120  # Python's own exit code where its output could not be written
-# Of glibc's malloc.h, and what it takes at most.
+# Of glibc's malloc.h; 32 MiB is what it goes up to by itself.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MOST_OF_AN_ARENA, _MORE_THAN_THERE_IS = 32 << 20, (1 << 31) - 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
@@ -23,9 +24,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 def test_memory_once_used_is_used_again() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", _USE_MEMORY_AGAIN], capture_output=True, text=True, check=True
     )
-    assert int(ran.stdout) < 1_000
+    assert int(ran.stdout) < 100
