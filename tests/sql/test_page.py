@@ -280,7 +280,8 @@ def test_who_is_first_of_days_need_not_be_first_of_a_month(
     """Only some recipients are added up over days and months; none that could win is left out."""
     sent = [
         *twenty("AC1", "2026-07-25", "ancient", 150),
-        *twenty("AC1", "2026-08-20", "old", 15), *twenty("AC2", "2026-08-20", "older", 15),
+        *twenty("AC1", "2026-08-20", "old", 16), *twenty("AC2", "2026-08-20", "older", 16),
+        *twenty("AC1", "2026-09-20", "autumn", 15), *twenty("AC2", "2026-09-20", "fall", 15),
         *twenty("AC1", "2026-10-20", "regular", 8, 12), *twenty("AC2", "2026-10-20", "other", 3),
         *twenty("AC1", "2026-11-06", "new", 8), *twenty("AC2", "2026-11-06", "newer", 8),
     ]  # fmt: skip
@@ -294,9 +295,25 @@ def test_who_is_first_of_days_need_not_be_first_of_a_month(
     assert days_30[:10] == [(f"regular {number:02d}", 12) for number in range(10)]
     assert days_30[10:12] == [("everywhere", 8), ("new 00", 8)]
     assert first_of(build, "last_90_days", "all") == [
-        (f"old {number:02d}", 15) for number in range(20)
+        (f"old {number:02d}", 16) for number in range(20)
     ]
     assert first_of(build, "all", "all") == [(f"ancient {number:02d}", 150) for number in range(20)]
+
+
+def test_who_is_first_of_a_week_may_be_among_the_last_of_each_day(
+    new_build: Callable[[], Build],
+) -> None:
+    sent = [
+        *twenty("AC1", "2026-10-20", "regular", 40), *twenty("AC2", "2026-10-20", "other", 40),
+        *twenty("AC1", "2026-11-06", "new", 14), *twenty("AC2", "2026-11-06", "newer", 14),
+    ]  # fmt: skip
+    # It has as many, and on no day and in no month more than their average.
+    for day in range(4, 11):
+        sent += [(account_sid, f"2026-11-{day:02d}", "daily", 1) for account_sid in ACCOUNTS]
+    assert first_of(build_of(sent, new_build), "last_7_days", "all") == [
+        ("daily", 14),
+        *((f"new {number:02d}", 14) for number in range(19)),
+    ]
 
 
 def test_of_few_recipients_in_the_last_days_each_is_one_of_the_first(

@@ -46,34 +46,72 @@ pieces as not materialized (
 
 ),
 
--- Who was among the first of a month, with all that they got: 20 of them have so many...
+-- What those on the months' lists of the first have got at least: of all time and of 90 days what the
+-- lists say, of fewer days what these add up to. The twentieth of them says what it takes...
 listed as (
 
     select
         account_scopes.scope,
-        pieces.recipient,
-        sum(pieces.message_count) filter (where pieces.is_of_all) as "all",
-        sum(pieces.message_count) filter (where pieces.is_of_last_90_days) as last_90_days,
-        sum(pieces.message_count) filter (where pieces.is_of_last_30_days) as last_30_days,
-        sum(pieces.message_count) filter (where pieces.is_of_last_7_days) as last_7_days
-    from pieces
+        top_recipients.recipient,
+        sum(top_recipients.message_count) as "all",
+        sum(top_recipients.message_count) filter (
+            where top_recipients.month >= {{ dates.first_month }}
+            and top_recipients.month < {{ dates.last_month }}
+        ) as last_90_days,
+        null as last_30_days,
+        null as last_7_days
+    from {{ ref('top_recipients') }} as top_recipients
     inner join account_scopes
-        on pieces.account_sid = account_scopes.account_sid
+        on top_recipients.account_sid = account_scopes.account_sid
+    group by
+        account_scopes.scope,
+        top_recipients.recipient
+    union all
+    select
+        account_scopes.scope,
+        daily_recipients.recipient,
+        sum(daily_recipients.message_count) as "all",
+        sum(daily_recipients.message_count) as last_90_days,
+        sum(daily_recipients.message_count) as last_30_days,
+        sum(daily_recipients.message_count) filter (
+            where daily_recipients.message_date >= {{ dates.last_7_days }}
+        ) as last_7_days
+    from {{ ref('daily_recipients') }} as daily_recipients
+    inner join account_scopes
+        on daily_recipients.account_sid = account_scopes.account_sid
     where
-        pieces.message_count > 0
-        and pieces.recipient in (
+        daily_recipients.message_count > 0
+        and daily_recipients.message_date >= {{ dates.last_30_days }}
+        and daily_recipients.message_date < {{ dates.end_date }}
+        and daily_recipients.recipient in (
             select recipient from {{ ref('top_recipients') }}
-            where recipient_rank <= 20
+            where month >= date_trunc('month', {{ dates.last_30_days }})
         )
     group by
         account_scopes.scope,
-        pieces.recipient
+        daily_recipients.recipient
+
+),
+
+listed_once as (
+
+    select
+        scope,
+        recipient,
+        max("all") as "all",
+        max(last_90_days) as last_90_days,
+        max(last_30_days) as last_30_days,
+        max(last_7_days) as last_7_days
+    from listed
+    group by
+        scope,
+        recipient
 
 ),
 
 listed_by_period as (
 
-    unpivot listed
+    unpivot listed_once
     on "all", last_90_days, last_30_days, last_7_days
     into name page_period value message_count
 
@@ -93,8 +131,8 @@ fewest_listed as (
 
 ),
 
--- ... and who has as many, has their average in some month of the period with some account. (Months
--- after the last run count too: that makes it a little less.)
+-- ... and who has as many, has their average in some month of the period with some account, of the
+-- last 7 days on some day. (Months after the last run count too: that makes it a little less.)
 months as (
 
     select distinct month from {{ ref('monthly_recipients') }}
@@ -119,8 +157,7 @@ periods as (
         values
         ('all', null),
         ('last_90_days', {{ dates.last_90_days }}),
-        ('last_30_days', {{ dates.last_30_days }}),
-        ('last_7_days', {{ dates.last_7_days }})
+        ('last_30_days', {{ dates.last_30_days }})
     ) as periods (page_period, start_date)
         on periods.page_period = 'all' or last_day.message_date >= periods.start_date
 
@@ -140,6 +177,7 @@ months_of_periods as (
 
 ),
 
+-- Whole numbers, as they are held against some: DuckDB passes over all rows of fewer then.
 fewest_in_a_month as (
 
     select
@@ -148,10 +186,10 @@ fewest_in_a_month as (
         min(
             coalesce(
                 fewest_listed.message_count
-                / (account_scopes.account_count * months_of_periods.month_count),
+                // (account_scopes.account_count * months_of_periods.month_count),
                 0
             )
-        ) as message_count
+        )::bigint as message_count
     from months_of_periods
     cross join account_scopes
     left join fewest_listed
@@ -164,16 +202,42 @@ fewest_in_a_month as (
 
 ),
 
+fewest_on_a_day as (
+
+    select
+        account_scopes.account_sid,
+        min(
+            coalesce(fewest_listed.message_count // (account_scopes.account_count * 7), 0)
+        )::bigint as message_count
+    from account_scopes
+    left join fewest_listed
+        on
+            fewest_listed.page_period = 'last_7_days'
+            and account_scopes.scope = fewest_listed.scope
+    group by account_scopes.account_sid
+
+),
+
 -- So of all recipients only these are added up.
 candidates as (
 
-    select distinct monthly_recipients.recipient
+    select monthly_recipients.recipient
     from {{ ref('monthly_recipients') }} as monthly_recipients
     inner join fewest_in_a_month
         on
             monthly_recipients.month = fewest_in_a_month.month
             and monthly_recipients.account_sid = fewest_in_a_month.account_sid
             and monthly_recipients.message_count >= fewest_in_a_month.message_count
+    union
+    select daily_recipients.recipient
+    from {{ ref('daily_recipients') }} as daily_recipients
+    inner join fewest_on_a_day
+        on
+            daily_recipients.account_sid = fewest_on_a_day.account_sid
+            and daily_recipients.message_count >= fewest_on_a_day.message_count
+    where
+        daily_recipients.message_date >= {{ dates.last_7_days }}
+        and daily_recipients.message_date < {{ dates.end_date }}
 
 ),
 
