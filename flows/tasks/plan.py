@@ -16,7 +16,7 @@ from transforms.ages import LONGEST_WAIT, Ages, earliest_readable
 from transforms.knowledge import (
     KnownAccount,
     instant_of,
-    know_account,
+    know_accounts,
     know_unsent,
     looked_for,
     read_badly,
@@ -179,7 +179,7 @@ def _know_accounts(run: Run, accounts: Sequence[str], ledger: pa.Table) -> list[
         )
     ]
     messages = run.lake.find(MESSAGES, partitions, _NEEDED, worth_knowing(still_open))
-    known = [know_account(account_sid, messages, ledger, run.now, ages) for account_sid in accounts]
+    known = know_accounts(accounts, messages, ledger, run.now, ages)
     # Identifiers take as long to read as all the rest, and few days have a message that is asked
     # for by its own.
     days = {instant_of(at).date() for account in known for at in account.unsent_at.tolist()}

@@ -20,7 +20,7 @@ from transforms.knowledge import (
     FINAL,
     NEVER_PRICED,
     KnownAccount,
-    know_account,
+    know_accounts,
     know_unsent,
     last_reads,
     looked_for,
@@ -50,6 +50,11 @@ def seconds(*instants: datetime) -> np.ndarray:
 
 def every(step: timedelta, start: datetime, end: datetime) -> np.ndarray:
     return np.arange(start.timestamp(), end.timestamp(), step.total_seconds(), dtype=np.int64)
+
+
+def know(messages: pa.Table, ledger: pa.Table) -> KnownAccount:
+    (known,) = know_accounts([ACCOUNT], messages, ledger, NOW, Ages())
+    return known
 
 
 def plan(known: KnownAccount, unsent_pages: int = 200, initial_days: int = 30) -> list[Planned]:
@@ -330,7 +335,7 @@ def test_knowing_is_the_same_without_rows_that_are_not_worth_it() -> None:
     ledger = pa.Table.from_pylist(reads, EXTRACTIONS.schema)
     kept = duckdb.from_arrow(table).filter(worth_knowing(NOW - 9 * DAY)).to_arrow_table()
     assert 0 < kept.num_rows < table.num_rows
-    whole, known = (know_account(ACCOUNT, part, ledger, NOW, Ages()) for part in (table, kept))
+    whole, known = (know(part, ledger) for part in (table, kept))
     assert known.sent_at.tolist() == whole.sent_at.tolist()
     assert known.open_at.tolist() == whole.open_at.tolist()
     assert known.unsent_at.tolist() == whole.unsent_at.tolist()
@@ -408,7 +413,7 @@ def test_a_message_is_open_until_its_status_and_price_are_final(
         ],
         EXTRACTIONS.schema,
     )
-    known = know_account(ACCOUNT, pa.Table.from_pylist([row], schema), ledger, NOW, Ages())
+    known = know(pa.Table.from_pylist([row], schema), ledger)
     assert bool(len(known.open_at)) == is_open
     if is_open:
         assert known.open_read_at[0] == (sent_at + read_age).timestamp()
