@@ -103,7 +103,8 @@ def write_history(pattern: Lake, lake: Lake, messages: int, days: int, now: date
         for number in range(days):
             day = first + timedelta(days=number)
             model = next(one for one in whole_days if (date.fromisoformat(one) - day).days % 7 == 0)
-            rows = copied(of_day[model], day - date.fromisoformat(model), copies, chance)
+            shift = day - date.fromisoformat(model)
+            rows = copied(of_day[model], shift, last_read, copies, chance)
             transaction.replace(MESSAGES, f"{day}", rows)
         for table in (ACCOUNTS, USAGE_RECORDS):
             for file in pattern.files(table):
@@ -134,9 +135,10 @@ def write_history(pattern: Lake, lake: Lake, messages: int, days: int, now: date
 
 
 def copied(
-    rows: pa.Table, shift: timedelta, copies: float, chance: np.random.Generator
+    rows: pa.Table, shift: timedelta, read_at: datetime, copies: float, chance: np.random.Generator
 ) -> pa.Table:
-    """A day's messages several times, as many days later, settled, with SIDs of their own."""
+    """A day's messages several times, so much later, settled, with SIDs of their own; none was sent
+    after it was read."""
     microseconds = pa.scalar(shift // timedelta(microseconds=1), pa.int64())
     part = pa.array(chance.random(rows.num_rows) < copies % 1)
     rows = pa.concat_tables([*[rows] * int(copies), rows.filter(part)]).combine_chunks()
@@ -151,6 +153,8 @@ def copied(
             for name in INSTANTS
         },
     }
+    was_sent = pc.less(changed["sent_at"], pa.scalar(read_at, INSTANT))
+    changed["sent_at"] = pc.if_else(was_sent, changed["sent_at"], changed["created_at"])
     columns = [changed.get(name, rows[name]) for name in rows.column_names]
     return pa.Table.from_arrays(columns, schema=rows.schema)
 
