@@ -22,6 +22,7 @@ from flows import progress
 from flows.datasets import DATASETS
 from flows.errors import WarehouseError
 from flows.lake import Lake
+from flows.memory import keep_what_is_freed
 from flows.orchestration import logger
 from flows.scanning import Scans
 from flows.settings import Settings
@@ -174,6 +175,7 @@ def start_run(settings: Settings, now: datetime | None = None, name: str = "run"
     """A run as of `now`, the present by default; an instant without offset is UTC."""
     # What is kept are people's numbers and what they cost: for the owner's eyes only.
     os.umask(0o077)
+    keep_what_is_freed()
     instant = datetime.now(UTC) if now is None else now
     instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     instant = instant.replace(microsecond=0)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import gc
 import importlib
 import os
 import signal
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flows import orchestration, progress
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
     from flows.summary import Summary
 
 _UNWRITTEN = 120  # Python's own exit code where its output could not be written
-# Of glibc's malloc.h; 32 MiB is what it goes up to by itself.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_MOST_OF_AN_ARENA, _MORE_THAN_THERE_IS = 32 << 20, (1 << 31) - 1
 
 
 def run_flow(name: str, **parameters: Any) -> Summary:
@@ -49,7 +44,6 @@ def prepare() -> None:
     # Arrow would give memory back to the system after 10 ms and ask for it again for the next page,
     # zeros and all: a thirtieth of reading. It looks at this when it is imported.
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "1000")
-    _keep_what_is_freed()
 
 
 def leave(code: int) -> NoReturn:
@@ -69,15 +63,6 @@ def leave(code: int) -> NoReturn:
         except OSError:
             code = code or _UNWRITTEN
     os._exit(code)
-
-
-def _keep_what_is_freed() -> None:
-    """Have the C library keep what a page has needed for the next one, zeros and all the system's
-    other work on fresh memory spared. Where it takes no such wish it goes on as it is."""
-    with suppress(AttributeError, OSError, TypeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_THRESHOLD, _MOST_OF_AN_ARENA)
-        library.mallopt(_M_TRIM_THRESHOLD, _MORE_THAN_THERE_IS)
 
 
 def _quiet_prefect() -> None:

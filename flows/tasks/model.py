@@ -67,13 +67,18 @@ class Models:
 
         # Unit tests prove the code, not the data: `make test` runs them.
         left_out = ["--exclude-resource-type", "unit_test"]
-        if _was_built(self.build_file):
+        with duckdb.connect(str(self.build_file)) as connection:
+            ((was_built, touched),) = connection.execute(
+                "select exists(from pipeline.built), count(*) from lake.touched_messages"
+            ).fetchall()
+        if was_built:
             # A build file goes on only with the seeds it began with.
             left_out += ["--exclude-resource-type", "seed"]
         manifest = self.parsed()
         with _DBT:
-            memory, threads = memory_for(self.build_file), threads_beside(CORES)
-            _set_environment(self.build_file, self._target, memory, threads)
+            _set_environment(
+                self.build_file, self._target, memory_for(touched), threads_beside(CORES)
+            )
             return dbtRunner(manifest=manifest).invoke(
                 ["build", *_OPTIONS, *self._variables, *left_out]
             )
@@ -152,18 +157,11 @@ def _variables(settings: Settings) -> str:
     )
 
 
-def _was_built(build_file: Path) -> bool:
-    """Whether all models and seeds were built in this file before."""
-    with duckdb.connect(str(build_file)) as connection:
-        return bool(connection.execute("select count(*) from pipeline.built").fetchall()[0][0])
-
-
-def memory_for(build_file: Path) -> int:
-    """Megabytes DuckDB may use. A day takes what it takes on a short history; a rebuild of a long
-    one has so many groups that DuckDB, which puts them aside on disk, needs more to work on."""
-    with duckdb.connect(str(build_file)) as connection:
-        ((count,),) = connection.execute("select count(*) from lake.touched_messages").fetchall()
-    return int(max(_LEAST_MEMORY, count * _MEMORY_OF_MESSAGE / 1e6))
+def memory_for(message_count: int) -> int:
+    """Megabytes DuckDB may use to build models of so many messages. A day takes what it takes on a
+    short history; a rebuild of a long one has so many groups that DuckDB, which puts them aside on
+    disk, needs more to work on."""
+    return int(max(_LEAST_MEMORY, message_count * _MEMORY_OF_MESSAGE / 1e6))
 
 
 def threads_beside(cores: int) -> int:

@@ -8,7 +8,6 @@ by partition, into the lake.
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import shutil
 import threading
@@ -17,7 +16,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +28,7 @@ import pyarrow.compute as pc
 from flows.cores import CORES, on_a_core
 from flows.datasets import DATASETS
 from flows.lake import Lake, Transaction, split_by_partition
+from flows.memory import give_back
 from flows.orchestration import task
 from flows.run import Extraction, Run
 from transforms.ages import LONGEST_WAIT
@@ -251,7 +250,7 @@ def normalize(run: Run, intake: Intake) -> None:
             transaction.append(REJECTS, _new_rejects(run, rejects))
         transaction.append(EXTRACTIONS, run.ledger([*run.take_unwritten(), *outcomes]))
     intake.close()
-    _give_back_memory()
+    give_back()
 
 
 @task(name="readmit rejects")
@@ -403,13 +402,6 @@ def _new_rejects(run: Run, rejects: pa.Table) -> pa.Table:
         fresh.append((reason, record) not in known)
         known.add((reason, record))
     return rejects.filter(pa.array(fresh, pa.bool_()))
-
-
-def _give_back_memory() -> None:
-    """Return to the system what Arrow and glibc keep for later: the models would miss it."""
-    pa.default_memory_pool().release_unused()
-    with suppress(AttributeError, OSError, TypeError):  # a system with another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _naive(instant: datetime) -> np.datetime64:

@@ -46,8 +46,8 @@ pieces as not materialized (
 
 ),
 
--- What those on the months' lists of the first have got at least: of all time and of 90 days what the
--- lists say, of fewer days what these add up to. The twentieth of them says what it takes...
+-- What those on the months' lists of the first have got at least: of all time and of 90 days what
+-- the lists say, of fewer days what these add up to. The twentieth of them says what it takes...
 listed as (
 
     select
