@@ -12,18 +12,17 @@ from contextlib import suppress
 
 import pyarrow as pa
 
-# What glibc's malloc is told, by the name under which its environment would tell it: the number it
-# has in malloc.h, and the value. To 32 MiB it goes up by itself.
+# What glibc's malloc is told, by the variable that would tell it: number in malloc.h, and value.
 _WISHES = {
-    "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20),
+    "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20),  # up to which it goes by itself
     "MALLOC_TRIM_THRESHOLD_": (-1, (1 << 31) - 1),  # more than there is
 }
 
 
 def keep_what_is_freed() -> None:
-    """Have the C library keep it, if its environment does not say otherwise."""
-    for name, wish in _WISHES.items():
-        if name not in os.environ:
+    """Have the C library keep it, where its variable in the environment says nothing else."""
+    for variable, wish in _WISHES.items():
+        if variable not in os.environ:
             _tell("mallopt", *wish)
 
 

@@ -11,14 +11,13 @@ import pytest
 # Sixty megabytes in pieces, freed, and the same again: how many pages of memory the system gave.
 _USE_MEMORY_AGAIN = """
 import resource
-from datetime import UTC, datetime
 from flows.run import start_run
 from flows.settings import read_settings
 
 def use():
     pieces = [b"x" * (4 << 20) for _ in range(15)]
 
-start_run(read_settings(), datetime.now(UTC))
+start_run(read_settings())
 use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 use()
@@ -28,7 +27,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 @pytest.mark.parametrize(
-    ("told", "is_kept"), [({}, True), ({"MALLOC_TRIM_THRESHOLD_": "0"}, False)]
+    ("told", "is_kept"),
+    [
+        ({}, True),
+        ({"MALLOC_TRIM_THRESHOLD_": "0"}, False),
+        ({"MALLOC_MMAP_THRESHOLD_": "65536"}, False),
+    ],
 )
 def test_memory_once_used_is_used_again(told: dict[str, str], is_kept: bool) -> None:
     settings = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "0" * 32}

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from flows.errors import ModelError
+from flows.lake import Lake
 from flows.run import start_run
 from flows.settings import SQL_FOLDER, read_settings
 from flows.tasks import model as step
 from flows.tasks.load import load
 from flows.tasks.model import Models, memory_for, model, threads_beside
 from tests.sql.conftest import Build
+from transforms.tables import MESSAGES
 
 
 @pytest.mark.parametrize(("message_count", "megabytes"), [(0, 300), (10**6, 300), (10**8, 1500)])
@@ -69,9 +73,26 @@ def test_a_run_gives_duckdb_what_its_messages_need_and_the_cores_that_are_left(
         monkeypatch.setenv(name, value)
     settings = read_settings()
     settings.build.mkdir(parents=True)
+    at = datetime(2026, 11, 6, tzinfo=UTC)
+    row = {
+        **dict.fromkeys(MESSAGES.schema.names), "account_sid": "AC" + "0" * 32,
+        "direction": "inbound", "status": "received", "is_opt_out_request": False,
+        **dict.fromkeys(("created_at", "first_seen_at", "last_seen_at"), at),
+    }  # fmt: skip
+    rows = [{**row, "message_sid": f"SM{number}"} for number in range(3)]
+    settings.lake.mkdir()
+    with Lake(settings.lake).transaction() as transaction:
+        transaction.replace(MESSAGES, f"{at:%Y-%m-%d}", pa.Table.from_pylist(rows, MESSAGES.schema))
     load.fn(settings)
-    monkeypatch.setattr(step, "memory_for", lambda message_count: 1)
+    asked: list[int] = []
+
+    def one_megabyte(message_count: int) -> int:
+        asked.append(message_count)
+        return 1
+
+    monkeypatch.setattr(step, "memory_for", one_megabyte)
     monkeypatch.setattr(step, "CORES", 5)
     with pytest.raises(ModelError, match=r"(?i)memory"):
         model.fn(Models(start_run(settings, None)))
+    assert asked == [3]
     assert os.environ["WAREHOUSE_BUILD_THREADS"] == "4"

@@ -316,6 +316,34 @@ def test_who_is_first_of_a_week_may_be_among_the_last_of_each_day(
     ]
 
 
+def test_what_was_sent_of_late_counts_once_among_all(new_build: Callable[[], Build]) -> None:
+    """It is on a month's list and in the last 30 days: who got more elsewhere is not left out."""
+    sent = [
+        *twenty("AC1", "2026-07-01", "ancient", 40), *twenty("AC1", "2026-10-20", "late", 12),
+        *twenty("AC2", "2026-10-20", "other", 70),
+        ("AC1", "2026-08-20", "before", 7), ("AC1", "2026-09-05", "before", 6),
+    ]  # fmt: skip
+    assert first_of(build_of(sent, new_build), "last_90_days", "AC1")[:2] == [
+        ("before", 13), ("late 00", 12),
+    ]  # fmt: skip
+
+    sent = [
+        *twenty("AC1", "2026-11-06", "late", 8), *twenty("AC2", "2026-11-06", "other", 50),
+        ("AC1", "2026-07-20", "before", 5), ("AC1", "2026-06-20", "before", 4),
+    ]  # fmt: skip
+    assert first_of(build_of(sent, new_build), "all", "AC1")[:2] == [("before", 9), ("late 00", 8)]
+
+
+def test_of_few_in_the_last_days_who_is_on_no_list_is_one_of_the_first(
+    new_build: Callable[[], Build],
+) -> None:
+    sent = [("AC1", "2026-11-01", f"listed {number:03d}", 4) for number in range(100)]
+    sent += [("AC1", "2026-11-06", "listed 000", 20), ("AC1", "2026-11-07", "rare", 1)]
+    assert first_of(build_of(sent, new_build), "last_7_days", "AC1") == [
+        ("listed 000", 20), ("rare", 1),
+    ]  # fmt: skip
+
+
 def test_of_few_recipients_in_the_last_days_each_is_one_of_the_first(
     new_build: Callable[[], Build],
 ) -> None:

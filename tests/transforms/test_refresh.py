@@ -354,6 +354,25 @@ def test_knowing_is_the_same_without_rows_that_are_not_worth_it() -> None:
     assert known.open_at.tolist() == sorted(int(sent_at.timestamp()) for sent_at in is_open)
 
 
+def test_of_each_account_its_own_messages_are_known_in_order() -> None:
+    sent = [(ACCOUNT, 2), ("AC" + "2" * 32, 4), (ACCOUNT, 5), ("AC" + "3" * 32, 3), (ACCOUNT, 1)]
+    rows = [
+        {
+            "account_sid": account_sid, "message_sid": f"SM{age}", "status": "delivered",
+            "price": -1, "created_at": NOW - age * DAY, "sent_at": NOW - age * DAY,
+        }
+        for account_sid, age in [*sent, (ACCOUNT, 9)]  # the last is older than what is looked at
+    ]  # fmt: skip
+    table = pa.Table.from_pylist(rows, pa.schema([MESSAGES.schema.field(name) for name in rows[0]]))
+    asked = ["AC" + "2" * 32, "AC" + "4" * 32, ACCOUNT]
+    known = know_accounts(asked, table, EXTRACTIONS.schema.empty_table(), NOW, Ages())
+    assert [(account.account_sid, account.sent_at.tolist()) for account in known] == [
+        (asked[0], seconds(NOW - 4 * DAY).tolist()),
+        (asked[1], []),
+        (asked[2], seconds(*(NOW - age * DAY for age in (5, 2, 1))).tolist()),
+    ]
+
+
 def test_all_or_none_of_a_second_is_asked_for_by_sid() -> None:
     created = int((NOW - 3 * DAY - HOUR).timestamp())
 

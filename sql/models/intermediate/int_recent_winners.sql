@@ -46,8 +46,9 @@ pieces as not materialized (
 
 ),
 
--- What those on the months' lists of the first have got at least: of all time and of 90 days what
--- the lists say, of fewer days what these add up to. The twentieth of them says what it takes...
+-- What those on the months' lists of the first got at least: of all time and of 90 days what the
+-- lists say, and of any period what these days add up to. Its twentieth among them has no more than
+-- its twentieth among all...
 listed as (
 
     select
@@ -72,7 +73,9 @@ listed as (
         daily_recipients.recipient,
         sum(daily_recipients.message_count) as "all",
         sum(daily_recipients.message_count) as last_90_days,
-        sum(daily_recipients.message_count) as last_30_days,
+        sum(daily_recipients.message_count) filter (
+            where daily_recipients.message_date >= {{ dates.last_30_days }}
+        ) as last_30_days,
         sum(daily_recipients.message_count) filter (
             where daily_recipients.message_date >= {{ dates.last_7_days }}
         ) as last_7_days
@@ -81,11 +84,17 @@ listed as (
         on daily_recipients.account_sid = account_scopes.account_sid
     where
         daily_recipients.message_count > 0
-        and daily_recipients.message_date >= {{ dates.last_30_days }}
+        and daily_recipients.message_date >= {{ dates.last_90_days }}
         and daily_recipients.message_date < {{ dates.end_date }}
+        and (
+            daily_recipients.message_date < {{ dates.first_month }}
+            or daily_recipients.message_date >= {{ dates.last_30_days }}
+        )
         and daily_recipients.recipient in (
             select recipient from {{ ref('top_recipients') }}
-            where month >= date_trunc('month', {{ dates.last_30_days }})
+            where
+                month = date_trunc('month', {{ dates.last_90_days }})
+                or month >= date_trunc('month', {{ dates.last_30_days }})
         )
     group by
         account_scopes.scope,
@@ -131,8 +140,8 @@ fewest_listed as (
 
 ),
 
--- ... and who has as many, has their average in some month of the period with some account, of the
--- last 7 days on some day. (Months after the last run count too: that makes it a little less.)
+-- ... and who has as many, has their average in some month of the period with some account; in the
+-- last 7 days, on some day. (Months after the last run count too: that makes it a little less.)
 months as (
 
     select distinct month from {{ ref('monthly_recipients') }}
@@ -177,7 +186,9 @@ months_of_periods as (
 
 ),
 
--- Whole numbers, as they are held against some: DuckDB passes over all rows of fewer then.
+-- Rounded up, as who has more than one has two: rounded down, a long tail of one each would be let
+-- in. In the type it is held against, else DuckDB passes over no rows. Where fewer than twenty are
+-- known, one message is enough.
 fewest_in_a_month as (
 
     select
@@ -185,9 +196,11 @@ fewest_in_a_month as (
         account_scopes.account_sid,
         min(
             coalesce(
-                fewest_listed.message_count
-                // (account_scopes.account_count * months_of_periods.month_count),
-                0
+                ceil(
+                    fewest_listed.message_count
+                    / (account_scopes.account_count * months_of_periods.month_count)
+                ),
+                1
             )
         )::bigint as message_count
     from months_of_periods
@@ -207,7 +220,7 @@ fewest_on_a_day as (
     select
         account_scopes.account_sid,
         min(
-            coalesce(fewest_listed.message_count // (account_scopes.account_count * 7), 0)
+            coalesce(ceil(fewest_listed.message_count / (account_scopes.account_count * 7)), 1)
         )::bigint as message_count
     from account_scopes
     left join fewest_listed
