@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
 
 import duckdb
 import numpy as np
@@ -72,6 +73,12 @@ def main() -> None:
                 measured.append(day_after(lake, now))
         for (messages, days), first, measured in zip(histories, rebuilt, runs, strict=True):
             print("\n".join(told(messages, days, first, measured)), flush=True)
+        for (messages, days), measured in zip(histories[:-1], runs[:-1], strict=True):
+            ratios = ratios_of(runs[-1], measured)
+            print(
+                f"A day on the last one takes {median(ratios):.2f} times a day on {messages:,} "
+                f"messages in {days} days ({', '.join(f'{ratio:.2f}' for ratio in ratios)})."
+            )
         print(f"`query` of a report of the last one: {query_seconds(root_of(lakes[-1])):.2f} s.")
     finally:
         if options.folder is None:
@@ -246,6 +253,11 @@ def query_seconds(root: Path) -> float:
 def ours(*arguments: str) -> list[str]:
     """The command that measures a flow of ours."""
     return [sys.executable, "-m", "bench.ours", *arguments]
+
+
+def ratios_of(runs: list[Measurement], others: list[Measurement]) -> list[float]:
+    """The wall time of each of some runs, of that of the one measured beside it, least first."""
+    return sorted(run.wall / other.wall for run, other in zip(runs, others, strict=True))
 
 
 def told(messages: int, days: int, rebuilt: Measurement, runs: list[Measurement]) -> list[str]:
