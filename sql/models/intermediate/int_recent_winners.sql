@@ -17,6 +17,19 @@ account_scopes as (
 -- What the last days and all time are made of: as few days as can be, the rest whole months. The
 -- 90 days are whole months and the days before and after them; those after are of the last 30. Each
 -- use reads the few columns it needs: kept for all uses, it would be two whole tables.
+days as not materialized (
+
+    select * from {{ ref('daily_recipients') }}
+    where
+        message_date >= {{ dates.last_90_days }}
+        and message_date < {{ dates.end_date }}
+        and (
+            message_date < {{ dates.first_month }}
+            or message_date >= {{ dates.last_30_days }}
+        )
+
+),
+
 pieces as not materialized (
 
     select
@@ -26,14 +39,7 @@ pieces as not materialized (
         or message_date >= {{ dates.last_month }} as is_of_last_90_days,
         message_date >= {{ dates.last_30_days }} as is_of_last_30_days,
         message_date >= {{ dates.last_7_days }} as is_of_last_7_days
-    from {{ ref('daily_recipients') }}
-    where
-        message_date >= {{ dates.last_90_days }}
-        and message_date < {{ dates.end_date }}
-        and (
-            message_date < {{ dates.first_month }}
-            or message_date >= {{ dates.last_30_days }}
-        )
+    from days
     union all by name
     select
         * exclude (month),
@@ -47,8 +53,8 @@ pieces as not materialized (
 ),
 
 -- What those on the months' lists of the first got at least: of all time and of 90 days what the
--- lists say, and of any period what these days add up to. Its twentieth among them has no more than
--- its twentieth among all...
+-- lists say, and of any period what its part of the days adds up to. The twentieth of them has no
+-- more than the twentieth of all...
 listed as (
 
     select
@@ -70,27 +76,21 @@ listed as (
     union all
     select
         account_scopes.scope,
-        daily_recipients.recipient,
-        sum(daily_recipients.message_count) as "all",
-        sum(daily_recipients.message_count) as last_90_days,
-        sum(daily_recipients.message_count) filter (
-            where daily_recipients.message_date >= {{ dates.last_30_days }}
+        days.recipient,
+        sum(days.message_count) as "all",
+        sum(days.message_count) as last_90_days,
+        sum(days.message_count) filter (
+            where days.message_date >= {{ dates.last_30_days }}
         ) as last_30_days,
-        sum(daily_recipients.message_count) filter (
-            where daily_recipients.message_date >= {{ dates.last_7_days }}
+        sum(days.message_count) filter (
+            where days.message_date >= {{ dates.last_7_days }}
         ) as last_7_days
-    from {{ ref('daily_recipients') }} as daily_recipients
+    from days
     inner join account_scopes
-        on daily_recipients.account_sid = account_scopes.account_sid
+        on days.account_sid = account_scopes.account_sid
     where
-        daily_recipients.message_count > 0
-        and daily_recipients.message_date >= {{ dates.last_90_days }}
-        and daily_recipients.message_date < {{ dates.end_date }}
-        and (
-            daily_recipients.message_date < {{ dates.first_month }}
-            or daily_recipients.message_date >= {{ dates.last_30_days }}
-        )
-        and daily_recipients.recipient in (
+        days.message_count > 0
+        and days.recipient in (
             select recipient from {{ ref('top_recipients') }}
             where
                 month = date_trunc('month', {{ dates.last_90_days }})
@@ -98,7 +98,7 @@ listed as (
         )
     group by
         account_scopes.scope,
-        daily_recipients.recipient
+        days.recipient
 
 ),
 
@@ -242,15 +242,13 @@ candidates as (
             and monthly_recipients.account_sid = fewest_in_a_month.account_sid
             and monthly_recipients.message_count >= fewest_in_a_month.message_count
     union
-    select daily_recipients.recipient
-    from {{ ref('daily_recipients') }} as daily_recipients
+    select days.recipient
+    from days
     inner join fewest_on_a_day
         on
-            daily_recipients.account_sid = fewest_on_a_day.account_sid
-            and daily_recipients.message_count >= fewest_on_a_day.message_count
-    where
-        daily_recipients.message_date >= {{ dates.last_7_days }}
-        and daily_recipients.message_date < {{ dates.end_date }}
+            days.account_sid = fewest_on_a_day.account_sid
+            and days.message_count >= fewest_on_a_day.message_count
+    where days.message_date >= {{ dates.last_7_days }}
 
 ),
 
