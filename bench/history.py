@@ -74,10 +74,10 @@ def main() -> None:
         for (messages, days), first, measured in zip(histories, rebuilt, runs, strict=True):
             print("\n".join(told(messages, days, first, measured)), flush=True)
         for (messages, days), measured in zip(histories[:-1], runs[:-1], strict=True):
-            ratios = ratios_of(runs[-1], measured)
             print(
-                f"A day on the last one takes {median(ratios):.2f} times a day on {messages:,} "
-                f"messages in {days} days ({', '.join(f'{ratio:.2f}' for ratio in ratios)})."
+                f"A day on the last one, of a day on {messages:,} messages in {days} days: "
+                f"{compared(runs[-1], measured)}; "
+                f"without the report {compared(runs[-1], measured, without='report')}."
             )
         print(f"`query` of a report of the last one: {query_seconds(root_of(lakes[-1])):.2f} s.")
     finally:
@@ -255,9 +255,21 @@ def ours(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "bench.ours", *arguments]
 
 
-def ratios_of(runs: list[Measurement], others: list[Measurement]) -> list[float]:
-    """The wall time of each of some runs, of that of the one measured beside it, least first."""
-    return sorted(run.wall / other.wall for run, other in zip(runs, others, strict=True))
+def compared(
+    runs: list[Measurement], others: list[Measurement], *, without: str | None = None
+) -> str:
+    """The wall time of each of some runs, of that of the one measured beside it: the middle ratio,
+    and all, least first.
+
+    Args:
+        without: a step to leave out.
+    """
+
+    def seconds(run: Measurement) -> float:
+        return run.wall - (run.steps[without].wall if without else 0)
+
+    ratios = sorted(seconds(run) / seconds(other) for run, other in zip(runs, others, strict=True))
+    return f"{median(ratios):.2f} ({', '.join(f'{ratio:.2f}' for ratio in ratios)})"
 
 
 def told(messages: int, days: int, rebuilt: Measurement, runs: list[Measurement]) -> list[str]:
