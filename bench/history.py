@@ -6,8 +6,9 @@ The short one once in 30 days and once in as many days as the long one: reports 
 the number of messages, and may cost what they hold.
 
 Too many messages to be read from a simulator: four weeks of a real backfill are written into a lake
-again and again, under SIDs of their own, all settled, and the ledger says that yesterday's run had
-read them. `rebuild` computes everything right of the lake; then the day's run is measured.
+again and again, under SIDs and at seconds of their own, all settled. Customers are drawn anew as
+the simulator draws them, an eighth as many as messages. The ledger says that yesterday's run had
+read it all. `rebuild` computes everything right of the lake; then the day's run is measured.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -37,8 +39,9 @@ from simulator.world import WorldConfig
 from transforms.tables import ACCOUNTS, EXTRACTIONS, INSTANT, MESSAGES, MONEY, USAGE_RECORDS
 from transforms.windows import first_of_month, midnight, split_months
 
-WEEKS = timedelta(days=28)  # so that a day is copied to days of its own weekday
 DAY = timedelta(days=1)
+SECOND = 1_000_000  # microseconds
+DAY_LONG = 86_400 * SECOND
 NEW = 25_000
 SHORT = (1_000_000, 30)
 FINAL = pa.array(["delivered", "read", "failed", "undelivered", "canceled", "received"])
@@ -100,6 +103,7 @@ def write_history(pattern: Lake, lake: Lake, messages: int, days: int, now: date
     last_read = midnight((now - DAY).date())
     first = last_read.date() - timedelta(days=days)
     copies = messages / days / (SHORT[0] / SHORT[1])
+    everyone = loyalty(messages // 8)
     chance = np.random.default_rng(1)
     accounts = pattern.read(ACCOUNTS)
     of_day = {file.partition: pattern.read(MESSAGES, [file.partition])
@@ -109,9 +113,11 @@ def write_history(pattern: Lake, lake: Lake, messages: int, days: int, now: date
     with lake.transaction() as transaction:
         for number in range(days):
             day = first + timedelta(days=number)
-            model = next(one for one in whole_days if (date.fromisoformat(one) - day).days % 7 == 0)
+            alike = [one for one in whole_days if (date.fromisoformat(one) - day).days % 7 == 0]
+            model = alike[number // 7 % len(alike)]
             shift = day - date.fromisoformat(model)
             rows = copied(of_day[model], shift, last_read, copies, chance)
+            rows = with_others(rows, everyone, chance)
             transaction.replace(MESSAGES, f"{day}", rows)
         for table in (ACCOUNTS, USAGE_RECORDS):
             for file in pattern.files(table):
@@ -144,24 +150,60 @@ def write_history(pattern: Lake, lake: Lake, messages: int, days: int, now: date
 def copied(
     rows: pa.Table, shift: timedelta, read_at: datetime, copies: float, chance: np.random.Generator
 ) -> pa.Table:
-    """A day's messages several times, so much later, settled, with SIDs of their own; none was sent
-    after it was read."""
-    microseconds = pa.scalar(shift // timedelta(microseconds=1), pa.int64())
+    """A day's messages several times, so much later, settled, with SIDs and seconds of their own;
+    none was sent after it was read."""
     part = pa.array(chance.random(rows.num_rows) < copies % 1)
     rows = pa.concat_tables([*[rows] * int(copies), rows.filter(part)]).combine_chunks()
     status = pc.if_else(pc.is_in(rows["status"], FINAL), rows["status"], "delivered")
+    created = rows["created_at"].cast(pa.int64()).to_numpy()
+    # Up to half an hour later, but on the same day.
+    later = np.minimum(
+        chance.integers(1800, size=len(created)) * SECOND, DAY_LONG - SECOND - created % DAY_LONG
+    )
+    later = pa.array(later + shift // timedelta(microseconds=1))
     changed = {
         "message_sid": sids(rows.num_rows, chance),
         "status": status,
         "price": pc.coalesce(rows["price"], pa.scalar(Decimal("-0.0083"), MONEY)),
         "currency": pc.fill_null(rows["currency"], "USD"),
-        **{
-            name: pc.add(rows[name].cast(pa.int64()), microseconds).cast(INSTANT)
-            for name in INSTANTS
-        },
+        **{name: pc.add(rows[name].cast(pa.int64()), later).cast(INSTANT) for name in INSTANTS},
     }
     was_sent = pc.less(changed["sent_at"], pa.scalar(read_at, INSTANT))
     changed["sent_at"] = pc.if_else(was_sent, changed["sent_at"], changed["created_at"])
+    return with_columns(rows, changed)
+
+
+def loyalty(count: int) -> np.ndarray:
+    """Cumulated shares of so many customers, as the simulator's are: many get little."""
+    weights = (np.arange(count) + 30 + count / 1000) ** -0.8
+    return np.cumsum(weights) / weights.sum()
+
+
+def with_others(rows: pa.Table, everyone: np.ndarray, chance: np.random.Generator) -> pa.Table:
+    """The messages, with customers drawn anew, of the same channel and country.
+
+    Where a country's numbers begin with 0 they are nobody's.
+    """
+    # Their numbers are far apart, as numbers are.
+    person = np.searchsorted(everyone, chance.random(rows.num_rows)) * 387_420_489 % 10**9
+    digits = pc.utf8_lpad(pa.array(person).cast(pa.string()), 9, "0")
+    is_inbound = pc.equal(rows["direction"], "inbound")
+    other = pc.if_else(is_inbound, rows["sender"], rows["recipient"])
+    begin = pc.struct_field(
+        pc.extract_regex(other, r"^(?P<begin>(?:[a-z]+:)?(?:\+(?:1|44|34|5[2457]))?)"), "begin"
+    )
+    other = pc.binary_join_element_wise(begin, "0", digits, "")
+    return with_columns(
+        rows,
+        {
+            "sender": pc.if_else(is_inbound, other, rows["sender"]),
+            "recipient": pc.if_else(is_inbound, rows["recipient"], other),
+        },
+    )
+
+
+def with_columns(rows: pa.Table, changed: dict[str, Any]) -> pa.Table:
+    """The rows, some of their columns changed."""
     columns = [changed.get(name, rows[name]) for name in rows.column_names]
     return pa.Table.from_arrays(columns, schema=rows.schema)
 

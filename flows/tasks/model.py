@@ -21,7 +21,7 @@ from flows.settings import SQL_FOLDER, Settings
 
 _SHOWN = 5
 _LEAST_MEMORY = 300  # megabytes
-_MEMORY_OF_MESSAGE = 15  # bytes; a third less is too little for fifty million in 2,000 days
+_MEMORY_OF_MESSAGE = 30  # bytes; half of it is too little for fifty million to six million people
 _OPTIONS = (
     "--quiet", "--no-print", "--log-level", "none", "--no-write-json",
     "--project-dir", str(SQL_FOLDER), "--profiles-dir", str(SQL_FOLDER),

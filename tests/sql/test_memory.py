@@ -22,7 +22,7 @@ from tests.sql.conftest import Build
 from transforms.tables import MESSAGES
 
 
-@pytest.mark.parametrize(("message_count", "megabytes"), [(0, 300), (10**6, 300), (10**8, 1500)])
+@pytest.mark.parametrize(("message_count", "megabytes"), [(0, 300), (10**6, 300), (10**8, 3000)])
 def test_a_long_history_computed_anew_has_more(message_count: int, megabytes: int) -> None:
     assert memory_for(message_count) == megabytes
 
