@@ -154,3 +154,29 @@ def test_the_last_days_end_with_the_last_runs_day(
         found = {int(recipient) for recipient, _ in first_of(build, f"last_{length}_days", "AC1")}
         assert found == {n for n in edges if -length < n <= 0}
     assert {int(recipient) for recipient, _ in first_of(build, "all", "AC1")} == set(edges)
+
+
+def test_of_many_recipients_one_may_win_by_what_no_list_says(
+    new_build: Callable[[], Build],
+) -> None:
+    """A month's leaders are looked at; what anybody else got is known to be at most the cutoff."""
+    sent = [*twenty("AC1", "2026-09-20", "big", 30), ("AC1", "2026-09-20", "a near one", 26)]
+    for month in ("09", "10"):
+        sent += [
+            ("AC1", f"2026-{month}-10", f"crowd {month} {number:04d}", 5 if number < 110 else 1)
+            for number in range(2_050)
+        ]
+    sent.append(("AC1", "2026-10-10", "a near one", 4))  # the 111th of its month
+    build = build_of(sent, new_build)
+
+    assert build.query(
+        "select month::varchar, message_count from intermediate.int_monthly_cutoffs order by all"
+    ) == [("2026-09-01", 5), ("2026-10-01", 5)]
+    assert first_of(build, "all", "AC1") == [
+        ("a near one", 30),
+        *((f"big {number:02d}", 30) for number in range(19)),
+    ]
+    # Only those that may win are added up.
+    assert build.query(
+        "select count(*) from intermediate.int_recent_candidates where page_period = 'all'"
+    ) == [(21,)]
