@@ -35,6 +35,7 @@ import pyarrow.compute as pc
 from bench.measure import Measurement, by_step, environment_of, measure, middle, walls
 from flows.lake import Lake
 from simulator.process import Server, running
+from simulator.traffic import loyalty
 from simulator.world import WorldConfig
 from transforms.tables import ACCOUNTS, EXTRACTIONS, INSTANT, MESSAGES, MONEY, USAGE_RECORDS
 from transforms.windows import first_of_month, midnight, split_months
@@ -103,7 +104,8 @@ def write_history(pattern: Lake, lake: Lake, messages: int, days: int, now: date
     last_read = midnight((now - DAY).date())
     first = last_read.date() - timedelta(days=days)
     copies = messages / days / (SHORT[0] / SHORT[1])
-    everyone = loyalty(messages // 8)
+    everyone = np.array(loyalty(messages // 8))
+    everyone /= everyone[-1]
     chance = np.random.default_rng(1)
     accounts = pattern.read(ACCOUNTS)
     of_day = {file.partition: pattern.read(MESSAGES, [file.partition])
@@ -171,12 +173,6 @@ def copied(
     was_sent = pc.less(changed["sent_at"], pa.scalar(read_at, INSTANT))
     changed["sent_at"] = pc.if_else(was_sent, changed["sent_at"], changed["created_at"])
     return with_columns(rows, changed)
-
-
-def loyalty(count: int) -> np.ndarray:
-    """Cumulated shares of so many customers, as the simulator's are: many get little."""
-    weights = (np.arange(count) + 30 + count / 1000) ** -0.8
-    return np.cumsum(weights) / weights.sum()
 
 
 def with_others(rows: pa.Table, everyone: np.ndarray, chance: np.random.Generator) -> pa.Table:

@@ -39,7 +39,7 @@ def draw_messages(config: WorldConfig, accounts: Sequence[Account]) -> list[Mess
     weights = [1 / (i + 1) for i in range(len(accounts))]
     owners = random.choices(range(len(accounts)), weights, k=len(instants))
     sid_source = random.getrandbits
-    others = random.choices(everyone, cum_weights=_loyalty(len(everyone)), k=len(instants))
+    others = random.choices(everyone, cum_weights=loyalty(len(everyone)), k=len(instants))
     return [
         _message(
             random, created, owner, other, services[owner], numbers[owner],
@@ -51,7 +51,7 @@ def draw_messages(config: WorldConfig, accounts: Sequence[Account]) -> list[Mess
     ]  # fmt: skip
 
 
-def _loyalty(people_count: int) -> list[float]:
+def loyalty(people_count: int) -> list[float]:
     """Cumulated weights of customers: a long tail, a few get many, nobody most of all."""
     head = 30 + people_count / 1000
     return list(accumulate((rank + head) ** -0.8 for rank in range(people_count)))

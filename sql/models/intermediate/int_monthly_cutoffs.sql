@@ -20,6 +20,7 @@ monthly_recipients as (
         {% if is_incremental() %}
             and {{ is_touched('month', ref('int_touched_dates'), of_months=true) }}
         {% endif %}
+
 ),
 
 -- Few numbers for many recipients: a quantile would hold them all.

@@ -75,20 +75,27 @@ leaders as (
         monthly_recipients.month,
         monthly_recipients.account_sid,
         monthly_recipients.recipient,
-        monthly_recipients.message_count
+        monthly_recipients.message_count,
+        cutoffs.message_count as cutoff
     from {{ ref('monthly_recipients') }} as monthly_recipients
     inner join cutoffs
         on
             monthly_recipients.month = cutoffs.month
             and monthly_recipients.account_sid = cutoffs.account_sid
             and monthly_recipients.message_count > cutoffs.message_count
-    union
+    union all
     select
-        month,
-        account_sid,
-        recipient,
-        message_count
-    from {{ ref('top_recipients') }}
+        top_recipients.month,
+        top_recipients.account_sid,
+        top_recipients.recipient,
+        top_recipients.message_count,
+        cutoffs.message_count as cutoff
+    from {{ ref('top_recipients') }} as top_recipients
+    inner join cutoffs
+        on
+            top_recipients.month = cutoffs.month
+            and top_recipients.account_sid = cutoffs.account_sid
+            and top_recipients.message_count <= cutoffs.message_count
 
 ),
 
@@ -100,10 +107,8 @@ leaders_by_period as materialized (
         leaders.recipient,
         sum(leaders.message_count) as message_count,
         sum(leaders.message_count) filter (where months_of_periods.is_whole) as known_count,
-        sum(cutoffs.message_count) as cutoff_count
+        sum(leaders.cutoff) as cutoff_count
     from leaders
-    inner join cutoffs
-        on leaders.month = cutoffs.month and leaders.account_sid = cutoffs.account_sid
     inner join months_of_periods
         on leaders.month = months_of_periods.month
     inner join account_scopes
@@ -115,9 +120,8 @@ leaders_by_period as materialized (
 
 ),
 
--- The 90 days are whole months and the days before and after them; those after are of the last 30.
--- Each use reads the few columns it needs: kept for all uses, it would be two whole tables.
-days as not materialized (
+-- Of the 90 days those beside whole months; those after them are of the last 30.
+days as (
 
     select * from {{ ref('daily_recipients') }}
     where

@@ -1,39 +1,26 @@
 {{ config(materialized='table') }}
 
 {% set dates = dates_of_recent_periods(ref('int_last_run')) %}
+{% set since = "message_date < " ~ dates.end_date ~ " and message_date >= " %}
 {% set in_months = "month >= " ~ dates.first_month ~ " and month < " ~ dates.last_month %}
-{% set beside_months = (
-    "message_date < " ~ dates.first_month ~ " or message_date >= " ~ dates.last_month
+{% set before_months = (
+    "message_date >= " ~ dates.last_90_days ~ " and message_date < " ~ dates.first_month
 ) %}
 {% set parts = [
-    ("all", ref('monthly_recipients'), "true"),
-    ("last_90_days", ref('monthly_recipients'), in_months),
-    ("last_90_days", "days", beside_months),
-    ("last_30_days", "days", "message_date >= " ~ dates.last_30_days),
-    ("last_7_days", "days", "message_date >= " ~ dates.last_7_days),
+    ("all", "monthly_recipients", "true"),
+    ("last_90_days", "daily_recipients", before_months),
+    ("last_90_days", "monthly_recipients", in_months),
+    ("last_90_days", "daily_recipients", since ~ dates.last_month),
+    ("last_30_days", "daily_recipients", since ~ dates.last_30_days),
+    ("last_7_days", "daily_recipients", since ~ dates.last_7_days),
 ] %}
 -- Only candidates are added up: of a long history there are as many recipients as messages, and all
--- of them take minutes.
+-- of them take minutes. The 90 days are whole months and the days before and after them.
 with
 
 account_scopes as (
 
     select * from {{ ref('account_scopes') }}
-
-),
-
--- The 90 days are whole months and the days before and after them; those after are of the last 30.
--- Each use reads the few columns it needs: kept for all uses, it would be two whole tables.
-days as not materialized (
-
-    select * from {{ ref('daily_recipients') }}
-    where
-        message_date >= {{ dates.last_90_days }}
-        and message_date < {{ dates.end_date }}
-        and (
-            message_date < {{ dates.first_month }}
-            or message_date >= {{ dates.last_30_days }}
-        )
 
 ),
 
@@ -58,9 +45,9 @@ pieces as (
             message_cost,
             reply_count,
             last_message_at
-        from {{ relation }}
+        from {{ ref(relation) }}
         where
-            ({{ condition }})
+            {{ condition }}
             and recipient in (
                 select recipient from candidates
                 where page_period = '{{ period }}'
