@@ -26,7 +26,7 @@ from transforms.tables import EXTRACTIONS, MESSAGES, TABLES, Table
 from transforms.windows import join_spans
 
 # DuckDB clients back to 1.1 open a file of this storage version. Models name forms of compression
-# that it has and later ones no longer write (sql/models/marts/daily_recipients.yml).
+# that it has and later ones no longer write (sql/models/intermediate/int_daily_recipients.yml).
 STORAGE_VERSION = "v1.0.0"
 _KEPT_FOR = 24 * 3600  # seconds a replaced version stays for readers of an older warehouse
 

@@ -22,7 +22,7 @@ cutoffs as (
 
 last_day as (
 
-    select max(message_date) as message_date from {{ ref('daily_recipients') }}
+    select max(message_date) as message_date from {{ ref('int_daily_recipients') }}
     where
         message_date >= {{ dates.last_90_days }}
         and message_date < {{ dates.end_date }}
@@ -123,7 +123,7 @@ leaders_by_period as materialized (
 -- Of the 90 days those beside whole months; those after them are of the last 30.
 days as (
 
-    select * from {{ ref('daily_recipients') }}
+    select * from {{ ref('int_daily_recipients') }}
     where
         message_date >= {{ dates.last_90_days }}
         and message_date < {{ dates.end_date }}

@@ -8,11 +8,11 @@
 ) %}
 {% set parts = [
     ("all", "monthly_recipients", "true"),
-    ("last_90_days", "daily_recipients", before_months),
+    ("last_90_days", "int_daily_recipients", before_months),
     ("last_90_days", "monthly_recipients", in_months),
-    ("last_90_days", "daily_recipients", since ~ dates.last_month),
-    ("last_30_days", "daily_recipients", since ~ dates.last_30_days),
-    ("last_7_days", "daily_recipients", since ~ dates.last_7_days),
+    ("last_90_days", "int_daily_recipients", since ~ dates.last_month),
+    ("last_30_days", "int_daily_recipients", since ~ dates.last_30_days),
+    ("last_7_days", "int_daily_recipients", since ~ dates.last_7_days),
 ] %}
 -- Only candidates are added up: of a long history there are as many recipients as messages, and all
 -- of them take minutes. The 90 days are whole months and the days before and after them.

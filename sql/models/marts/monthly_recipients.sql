@@ -14,7 +14,7 @@ daily_recipients as (
     select
         *,
         date_trunc('month', message_date)::date as month
-    from {{ ref('daily_recipients') }}
+    from {{ ref('int_daily_recipients') }}
     {% if is_incremental() %}
         where {{ is_touched('message_date', ref('int_touched_dates'), of_months=true) }}
     {% endif %}
