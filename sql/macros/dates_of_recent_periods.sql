@@ -4,8 +4,9 @@
 {%- endmacro %}
 
 
-{# Where the last 7, 30 and 90 local days up to the last run's begin, where they end (exclusive), and
-   the whole months within the last 90, as dates written out (see is_touched).
+{# Where the last 7, 30 and 90 local days up to the last run's begin, where they end (exclusive), the
+   whole months within the last 90, and the month before the last run's, as dates written out (see
+   is_touched).
 
    last_run: int_last_run. #}
 {% macro dates_of_recent_periods(last_run) %}
@@ -26,7 +27,8 @@
     select
         *,
         (date_trunc('month', last_90_days - 1) + interval 1 month)::date as first_month,
-        date_trunc('month', end_date)::date as last_month
+        date_trunc('month', end_date)::date as last_month,
+        (date_trunc('month', end_date - 1) - interval 1 month)::date as open_month
     from dates
   {% endset %}
   {% set is_there = execute and load_cached_relation(last_run) is not none %}
@@ -38,6 +40,7 @@
       'end_date': written_out(found['end_date']),
       'first_month': written_out(found['first_month']),
       'last_month': written_out(found['last_month']),
+      'open_month': written_out(found['open_month']),
   }) }}
 {% endmacro %}
 

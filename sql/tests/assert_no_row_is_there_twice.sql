@@ -1,6 +1,6 @@
 -- The grain of each relation, in one test: what a test costs is its start. Of what is made by days,
--- the days that are computed anew. The addresses of int_daily_recipients and monthly_recipients are
--- left to those made from them.
+-- the days that are computed anew. The addresses of int_daily_recipients are left to
+-- what is made from them.
 {% set of_touched_days %}
 where message_date in (select message_date from {{ ref('int_touched_dates') }})
 {% endset %}

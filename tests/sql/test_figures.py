@@ -260,7 +260,7 @@ def test_many_days_are_put_in_their_order(new_build: Callable[[], Build]) -> Non
             }
         )
         assert (build.shown(f"select '{clause}' as said")["said"] or "") == expected
-    for table, day in (("int_daily_recipients", "message_date"), ("monthly_recipients", "month")):
-        rows = build.query(f"select {day} from marts.{table} order by rowid")
+    for table, day in (("int_daily_recipients", "message_date"), ("int_monthly_leaders", "month")):
+        rows = build.query(f"select {day} from intermediate.{table} order by rowid")
         assert len(rows) == 70
         assert rows == sorted(rows)

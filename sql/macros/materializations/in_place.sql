@@ -17,14 +17,30 @@
 {% endmaterialization %}
 
 
-{# Appends; what is to be replaced, a pre-hook of the model deletes in the same transaction. #}
+{# Appends; what is to be replaced, a pre-hook of the model deletes in the same transaction. With
+   strategy `append` it is deleted first, so that nothing is held beside the table; with
+   `delete+insert` the model still reads of itself what is deleted after. #}
 {% materialization incremental, adapter='duckdb' %}
   {% if is_incremental() %}
     {% set target = this.incorporate(type='table') %}
-    {{ run_hooks(pre_hooks) }}
-    {% call statement('main') -%}
-      insert into {{ target }} by name ({{ compiled_code }})
-    {%- endcall %}
+    {% if config.get('incremental_strategy') == 'delete+insert' %}
+      {% set rows = 'rows_of_' ~ this.identifier %}
+      {% call statement('rows') -%}
+        create or replace temporary table {{ rows }} as ({{ compiled_code }})
+      {%- endcall %}
+      {{ run_hooks(pre_hooks) }}
+      {% call statement('main') -%}
+        insert into {{ target }} by name from temp.{{ rows }}
+      {%- endcall %}
+      {% call statement('no_rows') -%}
+        drop table temp.{{ rows }}
+      {%- endcall %}
+    {% else %}
+      {{ run_hooks(pre_hooks) }}
+      {% call statement('main') -%}
+        insert into {{ target }} by name ({{ compiled_code }})
+      {%- endcall %}
+    {% endif %}
     {% do assert_as_agreed('select * from ' ~ target) %}
   {% else %}
     {% set target = replace_relation('table') %}

@@ -12,171 +12,194 @@ scopes_of_all as (
 
     select
         scope,
-        account_sid,
-        count(*) over (partition by scope) as account_count
+        account_sid
     from {{ ref('account_scopes') }}
     where is_all
 
 ),
 
-top_recipients as (
+-- What anybody who is no leader got at most of all accounts together. Only the months deleted above:
+-- all of them in an empty build file.
+cutoffs as materialized (
 
     select
-        top_recipients.month,
+        cutoffs.month,
         scopes_of_all.scope,
-        top_recipients.recipient_rank,
-        top_recipients.message_count
-    from {{ ref('top_recipients') }} as top_recipients
+        sum(cutoffs.message_count) as message_count
+    from {{ ref('int_monthly_cutoffs') }} as cutoffs
     inner join scopes_of_all
-        on top_recipients.account_sid = scopes_of_all.account_sid
+        on cutoffs.account_sid = scopes_of_all.account_sid
+    {% if is_incremental() %}
+        where (cutoffs.month, scopes_of_all.scope) not in (select (month, scope) from {{ this }})
+    {% endif %}
+    group by
+        cutoffs.month,
+        scopes_of_all.scope
 
 ),
 
--- only the months deleted above: all of them in an empty build file
-months as (
+-- Who leads with one account may have got as much as its cutoff with each of the others.
+leaders as materialized (
 
-    select distinct
+    select
+        leaders.month,
+        scopes_of_all.scope,
+        leaders.recipient,
+        sum(leaders.message_count) as message_count,
+        sum(leaders.cutoff) as cutoff_count
+    from {{ ref('int_monthly_leaders') }} as leaders
+    inner join scopes_of_all
+        on leaders.account_sid = scopes_of_all.account_sid
+    where leaders.month in (select month from cutoffs)
+    group by
+        leaders.month,
+        scopes_of_all.scope,
+        leaders.recipient
+
+),
+
+-- The twentieth of all has no less than the twentieth of these.
+fewest_known as (
+
+    select
+        month,
+        scope,
+        list_min(max(message_count, 20)) as message_count
+    from leaders
+    group by
         month,
         scope
-    from top_recipients
-    {% if is_incremental() %}
-        where (month, scope) not in (select (month, scope) from {{ this }})
-    {% endif %}
+    having count(*) >= 20
 
 ),
 
--- Each use reads the few columns it needs; kept for all, they would be all there is.
-monthly_recipients as not materialized (
+bounds as materialized (
 
     select
-        monthly_recipients.*,
-        scopes_of_all.scope,
-        scopes_of_all.account_count
-    from {{ ref('monthly_recipients') }} as monthly_recipients
+        cutoffs.month,
+        cutoffs.scope,
+        cutoffs.message_count as cutoff_count,
+        coalesce(fewest_known.message_count, 1) as fewest_count
+    from cutoffs
+    left join fewest_known
+        on
+            cutoffs.month = fewest_known.month
+            and cutoffs.scope = fewest_known.scope
+
+),
+
+-- Days rather than months: where these are known, DuckDB reads no others.
+days_of_months as (
+
+    select
+        month,
+        scope,
+        unnest(generate_series(month, last_day(month), interval 1 day))::date as message_date
+    from cutoffs
+
+),
+
+days as not materialized (
+
+    select
+        days.*,
+        days_of_months.month,
+        days_of_months.scope
+    from {{ ref('int_daily_recipients') }} as days
     inner join scopes_of_all
-        on monthly_recipients.account_sid = scopes_of_all.account_sid
-    where monthly_recipients.month in (select month from months)
+        on days.account_sid = scopes_of_all.account_sid
+    inner join days_of_months
+        on
+            days.message_date = days_of_months.message_date
+            and scopes_of_all.scope = days_of_months.scope
 
 ),
 
--- Of all accounts together, 20 have at least as many as the twentieth of any account alone...
-fewest_to_win as (
+-- Where the cutoffs alone may be enough, everybody is added up.
+everybody as (
 
     select
-        months.month,
-        months.scope,
-        coalesce(
-            max(top_recipients.message_count) filter (where top_recipients.recipient_rank = 20), 0
-        ) as message_count
-    from months
-    inner join top_recipients
+        days.month,
+        days.recipient
+    from days
+    inner join bounds
         on
-            months.month = top_recipients.month
-            and months.scope = top_recipients.scope
+            days.month = bounds.month
+            and days.scope = bounds.scope
+            and bounds.cutoff_count >= bounds.fewest_count
     group by
-        months.month,
-        months.scope
+        days.month,
+        days.scope,
+        days.recipient
+    having sum(days.message_count) >= any_value(bounds.fewest_count)
 
 ),
 
--- ... and who has so many, has its share of them with one account. Only these are added up.
-candidates as (
+candidates as materialized (
 
-    select distinct
-        monthly_recipients.month,
-        monthly_recipients.scope,
-        monthly_recipients.recipient
-    from monthly_recipients
-    inner join fewest_to_win
+    select
+        leaders.month,
+        leaders.recipient
+    from leaders
+    inner join bounds
         on
-            monthly_recipients.month = fewest_to_win.month
-            and monthly_recipients.scope = fewest_to_win.scope
-    where
-        monthly_recipients.message_count > 0
-        and monthly_recipients.message_count * monthly_recipients.account_count
-        >= fewest_to_win.message_count
+            leaders.month = bounds.month
+            and leaders.scope = bounds.scope
+            and leaders.message_count
+            + bounds.cutoff_count
+            - leaders.cutoff_count
+            >= bounds.fewest_count
+    union
+    select * from everybody
 
 ),
 
--- Semi joins: as inner ones DuckDB may join each candidate to each account first.
+-- Each once, with its replies.
 winners as (
 
     select
-        monthly_recipients.month,
-        monthly_recipients.scope,
-        monthly_recipients.recipient,
+        days.month,
+        days.scope,
+        days.recipient,
+        max(days.country) as country,
+        sum(days.message_count) as message_count,
+        sum(days.delivered_count) as delivered_count,
+        sum(days.failed_count) as failed_count,
+        sum(days.message_cost) as message_cost,
+        sum(days.reply_count) as reply_count,
+        max(days.last_message_at) as last_message_at,
         row_number() over (
-            partition by monthly_recipients.month, monthly_recipients.scope
-            order by sum(monthly_recipients.message_count) desc, monthly_recipients.recipient asc
+            partition by days.month, days.scope
+            order by sum(days.message_count) desc, days.recipient asc
         ) as recipient_rank
-    from monthly_recipients
+    from days
     semi join candidates
         on
-            monthly_recipients.month = candidates.month
-            and monthly_recipients.scope = candidates.scope
-            and monthly_recipients.recipient = candidates.recipient
+            days.month = candidates.month
+            and days.recipient = candidates.recipient
     group by
-        monthly_recipients.month,
-        monthly_recipients.scope,
-        monthly_recipients.recipient
+        days.month,
+        days.scope,
+        days.recipient
+    having sum(days.message_count) > 0
     qualify recipient_rank <= 20
-
-),
-
--- Kept as they are: DuckDB would add up every month before it looks for these in them.
-months_of_winners as materialized (
-
-    select * from monthly_recipients
-    semi join winners
-        on
-            monthly_recipients.month = winners.month
-            and monthly_recipients.scope = winners.scope
-            and monthly_recipients.recipient = winners.recipient
-
-),
-
-figures as (
-
-    select
-        winners.month,
-        winners.scope,
-        winners.recipient_rank,
-        winners.recipient,
-        max(months_of_winners.country) as country,
-        sum(months_of_winners.message_count) as message_count,
-        sum(months_of_winners.delivered_count) as delivered_count,
-        sum(months_of_winners.failed_count) as failed_count,
-        sum(months_of_winners.message_cost) as message_cost,
-        sum(months_of_winners.reply_count) as reply_count,
-        max(months_of_winners.last_message_at) as last_message_at
-    from winners
-    inner join months_of_winners
-        on
-            winners.month = months_of_winners.month
-            and winners.scope = months_of_winners.scope
-            and winners.recipient = months_of_winners.recipient
-    group by
-        winners.month,
-        winners.scope,
-        winners.recipient_rank,
-        winners.recipient
 
 )
 
 select
-    figures.month,
-    figures.scope,
+    winners.month,
+    winners.scope,
     account_sets.account_set,
-    figures.recipient_rank::integer as recipient_rank,
-    figures.recipient,
-    figures.country,
-    figures.message_count::bigint as message_count,
-    figures.delivered_count::bigint as delivered_count,
-    figures.failed_count::bigint as failed_count,
-    figures.message_cost::decimal(18, 6) as message_cost,
-    figures.reply_count::bigint as reply_count,
-    figures.last_message_at
+    winners.recipient_rank::integer as recipient_rank,
+    winners.recipient,
+    winners.country,
+    winners.message_count::bigint as message_count,
+    winners.delivered_count::bigint as delivered_count,
+    winners.failed_count::bigint as failed_count,
+    winners.message_cost::decimal(18, 6) as message_cost,
+    winners.reply_count::bigint as reply_count,
+    winners.last_message_at
 
-from figures
+from winners
 inner join {{ ref('int_account_sets') }} as account_sets
-    on figures.scope = account_sets.scope
+    on winners.scope = account_sets.scope

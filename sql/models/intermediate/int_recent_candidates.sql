@@ -1,22 +1,57 @@
 {{ config(materialized='table') }}
 
 {% set dates = dates_of_recent_periods(ref('int_last_run')) %}
+{% set past = "date '0001-01-01'" %}
+{# The months that have all messages of a period, and those all of whose messages are in it. #}
+{% set months_of = {
+    'all': "month = " ~ past ~ " or month >= " ~ dates.open_month,
+    'last_90_days': "month >= date_trunc('month', " ~ dates.last_90_days ~ ")",
+    'last_30_days': "month >= date_trunc('month', " ~ dates.last_30_days ~ ")",
+    'last_7_days': "month >= date_trunc('month', " ~ dates.last_7_days ~ ")",
+} %}
+{% set whole_months_of = {
+    'all': months_of['all'],
+    'last_90_days': "month >= " ~ dates.first_month ~ " and month < " ~ dates.last_month,
+} %}
 -- Of a long history there are as many recipients as messages. Who may be among the winners is known
--- from little: from each month's leaders, and from the most that anybody else got.
+-- from little: from the leaders of each month, and from the most that anybody else got.
 with
 
 account_scopes as (
 
-    select
-        *,
-        count(*) over (partition by scope) as account_count
-    from {{ ref('account_scopes') }}
+    select * from {{ ref('account_scopes') }}
 
 ),
 
-cutoffs as (
+-- The past, of which all time needs the leaders alone, and the months since.
+leaders as not materialized (
 
-    select * from {{ ref('int_monthly_cutoffs') }}
+    select
+        month,
+        account_sid,
+        recipient,
+        message_count,
+        cutoff
+    from {{ ref('int_monthly_leaders') }}
+    where month >= least({{ dates.open_month }}, date_trunc('month', {{ dates.last_90_days }}))
+    union all
+    select
+        {{ past }} as month,
+        account_sid,
+        recipient,
+        message_count,
+        cutoff
+    from {{ ref('int_past_leaders') }}
+
+),
+
+cutoffs as materialized (
+
+    select distinct
+        month,
+        account_sid,
+        cutoff
+    from leaders
 
 ),
 
@@ -47,74 +82,45 @@ periods as (
 
 ),
 
--- A period's messages are all in these months, which may have more.
-months_of_periods as (
+cutoffs_by_period as (
 
-    select
-        months.month,
-        periods.page_period,
-        periods.page_period = 'all'
-        or (
-            periods.page_period = 'last_90_days'
-            and months.month >= {{ dates.first_month }}
-            and months.month < {{ dates.last_month }}
-        ) as is_whole,
-        count(*) over (partition by periods.page_period) as month_count
-    from (select distinct month from cutoffs) as months
-    inner join periods
-        on
-            periods.page_period = 'all'
-            or months.month >= date_trunc('month', periods.start_date)
+    {% for period in months_of %}
+        select
+            '{{ period }}' as page_period,
+            account_scopes.scope,
+            sum(cutoffs.cutoff) as cutoff_count
+        from cutoffs
+        inner join account_scopes
+            on cutoffs.account_sid = account_scopes.account_sid
+        where {{ months_of[period] }}
+        group by account_scopes.scope
+        {% if not loop.last %}
+            union all
+        {% endif %}
+    {% endfor %}
 
 ),
 
--- Who got more than the cutoff, and the first of the month, who may have no more than it.
-leaders as (
+-- Each once, with all periods.
+leaders_once as materialized (
 
     select
-        monthly_recipients.month,
-        monthly_recipients.account_sid,
-        monthly_recipients.recipient,
-        monthly_recipients.message_count,
-        cutoffs.message_count as cutoff
-    from {{ ref('monthly_recipients') }} as monthly_recipients
-    inner join cutoffs
-        on
-            monthly_recipients.month = cutoffs.month
-            and monthly_recipients.account_sid = cutoffs.account_sid
-            and monthly_recipients.message_count > cutoffs.message_count
-    union all
-    select
-        top_recipients.month,
-        top_recipients.account_sid,
-        top_recipients.recipient,
-        top_recipients.message_count,
-        cutoffs.message_count as cutoff
-    from {{ ref('top_recipients') }} as top_recipients
-    inner join cutoffs
-        on
-            top_recipients.month = cutoffs.month
-            and top_recipients.account_sid = cutoffs.account_sid
-            and top_recipients.message_count <= cutoffs.message_count
-
-),
-
-leaders_by_period as materialized (
-
-    select
-        months_of_periods.page_period,
         account_scopes.scope,
         leaders.recipient,
-        sum(leaders.message_count) as message_count,
-        sum(leaders.message_count) filter (where months_of_periods.is_whole) as known_count,
-        sum(leaders.cutoff) as cutoff_count
+        {% for period in months_of %}
+            sum(leaders.message_count) filter (where {{ months_of[period] }})
+                as {{ period }}_count,
+            sum(leaders.cutoff) filter (where {{ months_of[period] }})
+                as {{ period }}_cutoff_count,
+        {% endfor %}
+        {% for period in whole_months_of %}
+            sum(leaders.message_count) filter (where {{ whole_months_of[period] }})
+                as {{ period }}_known_count,
+        {% endfor %}
     from leaders
-    inner join months_of_periods
-        on leaders.month = months_of_periods.month
     inner join account_scopes
         on leaders.account_sid = account_scopes.account_sid
     group by
-        months_of_periods.page_period,
         account_scopes.scope,
         leaders.recipient
 
@@ -172,44 +178,26 @@ days_by_period as (
 
 ),
 
--- What somebody got at least.
-known as (
-
-    select
-        page_period,
-        scope,
-        recipient,
-        known_count as message_count
-    from leaders_by_period
-    where known_count > 0
-    union all by name
-    select * from days_by_period
-
-),
-
-known_once as (
-
-    select
-        page_period,
-        scope,
-        recipient,
-        max(message_count) as message_count
-    from known
-    group by
-        page_period,
-        scope,
-        recipient
-
-),
-
--- The twentieth of all has no less than the twentieth of these.
+-- The twentieth of all has no less than the twentieth of these, of whom it is known what they got at
+-- least.
 fewest_known as (
 
+    {% for period in whole_months_of %}
+        select
+            '{{ period }}' as page_period,
+            scope,
+            list_min(max({{ period }}_known_count, 20)) as message_count
+        from leaders_once
+        where {{ period }}_known_count > 0
+        group by scope
+        having count(*) >= 20
+        union all
+    {% endfor %}
     select
         page_period,
         scope,
         list_min(max(message_count, 20)) as message_count
-    from known_once
+    from days_by_period
     group by
         page_period,
         scope
@@ -217,76 +205,79 @@ fewest_known as (
 
 ),
 
--- Who is no leader got at most all cutoffs. Where that may be enough, who has as many as the
--- twentieth has their average in some month with some account; where fewer than twenty are known,
--- one message is enough.
-bounds as materialized (
+-- Where fewer than twenty are known, one message is enough.
+fewest_to_win as (
 
     select
-        months_of_periods.page_period,
-        account_scopes.scope,
-        coalesce(any_value(fewest_known.message_count), 1) as fewest_count,
-        coalesce(sum(cutoffs.message_count), 0) as cutoff_count,
-        ceil(
-            coalesce(any_value(fewest_known.message_count), 1)
-            / any_value(account_scopes.account_count * months_of_periods.month_count)
-        )::bigint as average_count
-    from months_of_periods
-    cross join account_scopes
-    left join cutoffs
-        on
-            months_of_periods.month = cutoffs.month
-            and account_scopes.account_sid = cutoffs.account_sid
-    left join fewest_known
-        on
-            months_of_periods.page_period = fewest_known.page_period
-            and account_scopes.scope = fewest_known.scope
+        page_period,
+        scope,
+        max(message_count) as message_count
+    from fewest_known
     group by
-        months_of_periods.page_period,
-        account_scopes.scope
+        page_period,
+        scope
 
 ),
 
--- In the type it is held against, else DuckDB passes over no rows.
-averages as (
+bounds as materialized (
 
     select
-        months_of_periods.page_period,
-        months_of_periods.month,
-        account_scopes.account_sid,
-        min(bounds.average_count) as message_count
-    from bounds
-    inner join months_of_periods
-        on bounds.page_period = months_of_periods.page_period
+        cutoffs_by_period.page_period,
+        cutoffs_by_period.scope,
+        cutoffs_by_period.cutoff_count,
+        periods.start_date,
+        coalesce(fewest_to_win.message_count, 1) as fewest_count
+    from cutoffs_by_period
+    inner join periods
+        on cutoffs_by_period.page_period = periods.page_period
+    left join fewest_to_win
+        on
+            cutoffs_by_period.page_period = fewest_to_win.page_period
+            and cutoffs_by_period.scope = fewest_to_win.scope
+
+),
+
+-- Who is no leader got at most all cutoffs. Where these alone may be enough, everybody is added up.
+everybody as (
+
+    select
+        bounds.page_period,
+        days.recipient
+    from {{ ref('int_daily_recipients') }} as days
     inner join account_scopes
-        on bounds.scope = account_scopes.scope
-    where bounds.cutoff_count >= bounds.fewest_count
+        on days.account_sid = account_scopes.account_sid
+    inner join bounds
+        on
+            account_scopes.scope = bounds.scope
+            and bounds.cutoff_count >= bounds.fewest_count
+            and (
+                bounds.page_period = 'all'
+                or (
+                    days.message_date >= bounds.start_date
+                    and days.message_date < {{ dates.end_date }}
+                )
+            )
     group by
-        months_of_periods.page_period,
-        months_of_periods.month,
-        account_scopes.account_sid
+        bounds.page_period,
+        bounds.scope,
+        days.recipient
+    having sum(days.message_count) >= any_value(bounds.fewest_count)
 
 )
 
-select
-    leaders_by_period.page_period,
-    leaders_by_period.recipient
-from leaders_by_period
-inner join bounds
-    on
-        leaders_by_period.page_period = bounds.page_period
-        and leaders_by_period.scope = bounds.scope
-        and leaders_by_period.message_count
-        + bounds.cutoff_count
-        - leaders_by_period.cutoff_count
-        >= bounds.fewest_count
-union
-select
-    averages.page_period,
-    monthly_recipients.recipient
-from {{ ref('monthly_recipients') }} as monthly_recipients
-inner join averages
-    on
-        monthly_recipients.month = averages.month
-        and monthly_recipients.account_sid = averages.account_sid
-        and monthly_recipients.message_count >= averages.message_count
+{% for period in months_of %}
+    select
+        '{{ period }}' as page_period,
+        leaders_once.recipient
+    from leaders_once
+    inner join bounds
+        on
+            leaders_once.scope = bounds.scope
+            and leaders_once.{{ period }}_count
+            + bounds.cutoff_count
+            - leaders_once.{{ period }}_cutoff_count
+            >= bounds.fewest_count
+    where bounds.page_period = '{{ period }}'
+    union
+{% endfor %}
+select * from everybody

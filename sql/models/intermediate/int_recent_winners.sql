@@ -1,21 +1,17 @@
 {{ config(materialized='table') }}
 
 {% set dates = dates_of_recent_periods(ref('int_last_run')) %}
-{% set since = "message_date < " ~ dates.end_date ~ " and message_date >= " %}
-{% set in_months = "month >= " ~ dates.first_month ~ " and month < " ~ dates.last_month %}
-{% set before_months = (
-    "message_date >= " ~ dates.last_90_days ~ " and message_date < " ~ dates.first_month
-) %}
+{% set until = " and message_date < " ~ dates.end_date %}
 {% set parts = [
-    ("all", "monthly_recipients", "true"),
-    ("last_90_days", "int_daily_recipients", before_months),
-    ("last_90_days", "monthly_recipients", in_months),
-    ("last_90_days", "int_daily_recipients", since ~ dates.last_month),
-    ("last_30_days", "int_daily_recipients", since ~ dates.last_30_days),
-    ("last_7_days", "int_daily_recipients", since ~ dates.last_7_days),
+    ("all", "past", "true"),
+    ("all", "days_before", "true"),
+    ("all", "days", "message_date >= " ~ dates.open_month),
+    ("last_90_days", "days", "message_date >= " ~ dates.last_90_days ~ until),
+    ("last_30_days", "days", "message_date >= " ~ dates.last_30_days ~ until),
+    ("last_7_days", "days", "message_date >= " ~ dates.last_7_days ~ until),
 ] %}
 -- Only candidates are added up: of a long history there are as many recipients as messages, and all
--- of them take minutes. The 90 days are whole months and the days before and after them.
+-- of them take minutes.
 with
 
 account_scopes as (
@@ -30,7 +26,35 @@ candidates as (
 
 ),
 
--- Each period on its own: its candidates are few, of the rows of all time one in thousands.
+past as (
+
+    select * from {{ ref('int_past_leaders') }}
+
+),
+
+-- Looked through once for all periods.
+days as materialized (
+
+    select * from {{ ref('int_daily_recipients') }}
+    where
+        message_date >= least({{ dates.open_month }}, {{ dates.last_90_days }})
+        and recipient in (select recipient from candidates)
+
+),
+
+-- Of the past what is not known: nearly always nothing, of nobody.
+days_before as (
+
+    select * from {{ ref('int_daily_recipients') }}
+    where
+        message_date < {{ dates.open_month }}
+        and recipient in (
+            select recipient from candidates
+            where page_period = 'all' and recipient not in (select recipient from past)
+        )
+
+),
+
 pieces as (
 
     {% for period, relation, condition in parts %}
@@ -45,7 +69,7 @@ pieces as (
             message_cost,
             reply_count,
             last_message_at
-        from {{ ref(relation) }}
+        from {{ relation }}
         where
             {{ condition }}
             and recipient in (

@@ -9,14 +9,12 @@
 {% set listed = 100 %}
 with
 
-monthly_recipients as (
+leaders as (
 
-    select * from {{ ref('monthly_recipients') }}
-    where
-        message_count > 0
-        {% if is_incremental() %}
-            and {{ is_touched('month', ref('int_touched_dates'), of_months=true) }}
-        {% endif %}
+    select * from {{ ref('int_monthly_leaders') }}
+    {% if is_incremental() %}
+        where {{ is_touched('month', ref('int_touched_dates'), of_months=true) }}
+    {% endif %}
 
 ),
 
@@ -27,7 +25,7 @@ fewest_to_win as (
         month,
         account_sid,
         list_min(max(message_count, {{ listed }})) as message_count
-    from monthly_recipients
+    from leaders
     group by
         month,
         account_sid
@@ -37,17 +35,17 @@ fewest_to_win as (
 recipients_ranked as (
 
     select
-        monthly_recipients.*,
+        leaders.*,
         row_number() over (
-            partition by monthly_recipients.month, monthly_recipients.account_sid
-            order by monthly_recipients.message_count desc, monthly_recipients.recipient asc
+            partition by leaders.month, leaders.account_sid
+            order by leaders.message_count desc, leaders.recipient asc
         ) as recipient_rank
-    from monthly_recipients
+    from leaders
     semi join fewest_to_win
         on
-            monthly_recipients.month = fewest_to_win.month
-            and monthly_recipients.account_sid = fewest_to_win.account_sid
-            and monthly_recipients.message_count >= fewest_to_win.message_count
+            leaders.month = fewest_to_win.month
+            and leaders.account_sid = fewest_to_win.account_sid
+            and leaders.message_count >= fewest_to_win.message_count
     qualify recipient_rank <= {{ listed }}
 
 )

@@ -1,0 +1,110 @@
+-- depends_on: {{ ref('int_touched_dates') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    on_schema_change='fail',
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where month in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }}){% endif %}"
+) }}
+
+{% set looks_at_few = is_incremental() and touches_few(ref('int_touched_dates')) %}
+with
+
+cutoffs as (
+
+    select * from {{ ref('int_monthly_cutoffs') }}
+
+),
+
+-- Each use reads the few columns it needs.
+days as not materialized (
+
+    select
+        *,
+        date_trunc('month', message_date)::date as month
+    from {{ ref('int_daily_recipients') }}
+    {% if is_incremental() %}
+        where {{ is_touched('message_date', ref('int_touched_dates'), of_months=true) }}
+    {% endif %}
+
+),
+
+{% if looks_at_few %}
+-- As they were, where they are all that got more than the cutoff is now.
+    leaders_before as materialized (
+
+        select
+            leaders.month,
+            leaders.account_sid,
+            leaders.recipient
+        from {{ this }} as leaders
+        inner join cutoffs
+            on
+                leaders.month = cutoffs.month
+                and leaders.account_sid = cutoffs.account_sid
+                and leaders.cutoff <= cutoffs.message_count
+        where {{ is_touched('leaders.month', ref('int_touched_dates'), of_months=true) }}
+
+    ),
+
+    -- Who else leads now has got something on a touched day.
+    known as materialized (
+
+        select * from leaders_before
+        union
+        select
+            month,
+            account_sid,
+            recipient
+        from days
+        where
+            message_count > 0
+            and (
+                {{ is_touched('message_date', ref('int_touched_dates')) }}
+                or (month, account_sid) not in (select (month, account_sid) from leaders_before)
+            )
+
+    ),
+{% endif %}
+
+touched as (
+
+    select * from days
+    {% if looks_at_few %}
+        where (month, account_sid, recipient) in (select (month, account_sid, recipient) from known)
+    {% endif %}
+
+),
+
+recipients as (
+
+    select
+        month,
+        account_sid,
+        recipient,
+        max(country) as country,
+        sum(message_count)::bigint as message_count,
+        sum(delivered_count)::bigint as delivered_count,
+        sum(failed_count)::bigint as failed_count,
+        sum(message_cost)::decimal(18, 6) as message_cost,
+        sum(reply_count)::bigint as reply_count,
+        max(currency) as currency,
+        max(last_message_at) as last_message_at
+    from touched
+    group by
+        month,
+        account_sid,
+        recipient
+
+)
+
+select
+    recipients.*,
+    cutoffs.message_count as cutoff
+
+from recipients
+inner join cutoffs
+    on
+        recipients.month = cutoffs.month
+        and recipients.account_sid = cutoffs.account_sid
+        and recipients.message_count > cutoffs.message_count
+{{ in_order_of('recipients.month', ref('int_touched_dates')) }}

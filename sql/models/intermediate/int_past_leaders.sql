@@ -1,0 +1,126 @@
+-- depends_on: {{ ref('int_touched_dates') }}
+{% set open_month = dates_of_recent_periods(ref('int_last_run')).open_month %}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where before_month <> {{ dates_of_recent_periods(ref('int_last_run')).open_month }} or exists (from {{ ref('int_touched_dates') }} where message_date < {{ dates_of_recent_periods(ref('int_last_run')).open_month }}){% endif %}"
+) }}
+
+{% set listed = 1000 %}
+with
+
+-- None if all that was deleted above is there still.
+cutoffs as materialized (
+
+    select * from {{ ref('int_monthly_cutoffs') }}
+    where
+        month < {{ open_month }}
+        {% if is_incremental() %}
+            and not exists (from {{ this }})
+        {% endif %}
+
+),
+
+cutoffs_of_accounts as (
+
+    select
+        account_sid,
+        sum(message_count) as message_count
+    from cutoffs
+    group by account_sid
+
+),
+
+leaders as (
+
+    select
+        account_sid,
+        recipient,
+        sum(message_count) as message_count,
+        sum(cutoff) as cutoff_count
+    from {{ ref('int_monthly_leaders') }}
+    where
+        month in (select month from cutoffs)
+        and month < {{ open_month }}
+    group by
+        account_sid,
+        recipient
+
+),
+
+-- Who is no leader of a month got no more than its cutoff.
+ranked as (
+
+    select
+        leaders.account_sid,
+        leaders.recipient,
+        leaders.message_count
+        + cutoffs_of_accounts.message_count
+        - leaders.cutoff_count as most_count,
+        row_number() over (
+            partition by leaders.account_sid
+            order by most_count desc, leaders.recipient asc
+        ) as recipient_rank
+    from leaders
+    inner join cutoffs_of_accounts
+        on leaders.account_sid = cutoffs_of_accounts.account_sid
+    qualify recipient_rank <= {{ listed }} + 1
+
+),
+
+cutoffs_of_past as (
+
+    select
+        cutoffs_of_accounts.account_sid,
+        greatest(
+            any_value(cutoffs_of_accounts.message_count),
+            max(ranked.most_count) filter (where ranked.recipient_rank > {{ listed }})
+        ) as cutoff
+    from cutoffs_of_accounts
+    left join ranked
+        on cutoffs_of_accounts.account_sid = ranked.account_sid
+    group by cutoffs_of_accounts.account_sid
+
+),
+
+-- With all that each of them got from any account.
+listed as (
+
+    select
+        account_sid,
+        recipient,
+        max(country) as country,
+        sum(message_count) as message_count,
+        sum(delivered_count) as delivered_count,
+        sum(failed_count) as failed_count,
+        sum(message_cost) as message_cost,
+        sum(reply_count) as reply_count,
+        max(last_message_at) as last_message_at
+    from {{ ref('int_daily_recipients') }}
+    where
+        message_date < {{ open_month }}
+        and recipient in (select recipient from ranked where recipient_rank <= {{ listed }})
+    group by
+        account_sid,
+        recipient
+
+)
+
+select
+    {{ open_month }} as before_month,
+    listed.account_sid,
+    listed.recipient,
+    listed.country,
+    listed.message_count::bigint as message_count,
+    listed.delivered_count::bigint as delivered_count,
+    listed.failed_count::bigint as failed_count,
+    listed.message_cost::decimal(18, 6) as message_cost,
+    listed.reply_count::bigint as reply_count,
+    listed.last_message_at,
+    -- an account that only got replies had no leaders
+    coalesce(cutoffs_of_past.cutoff, 0)::bigint as cutoff
+
+from listed
+left join cutoffs_of_past
+    on listed.account_sid = cutoffs_of_past.account_sid
