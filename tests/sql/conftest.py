@@ -100,8 +100,11 @@ class Build:
         self._shown = lake
         tables = [(table.name, typed(table, lake.get(table.name, ()))) for table in TABLES.values()]
         old, new = self._built.get("messages", ()), lake.get("messages", ())
+        before, after = ({row["message_sid"]: row for row in rows} for rows in (old, new))
         days = {
-            row["created_at"].date() for row in [*old, *new] if row not in old or row not in new
+            row["created_at"].date()
+            for row in [*old, *new]
+            if before.get(row["message_sid"]) != after.get(row["message_sid"])
         }
         changed = [row for row in [*old, *new] if row["created_at"].date() in days]
         read_before = self._built.get("extractions", ())
@@ -137,6 +140,13 @@ class Build:
         """Show the lake and build what changed in it, without the unit tests: they need no lake."""
         self.show(lake)
         self.dbt("--exclude-resource-type", "unit_test", warns=warns)
+
+    def fail_after(self, model: str) -> None:
+        """Build a model and all it needs, as a run does that fails then: nothing counts as built."""
+        built = self._built
+        without = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
+        self.dbt("--select", f"+{model}", *without)
+        self._built = built
 
     def shown(self, sql: str) -> dict[str, Any]:
         """The one row that `dbt show` shows of a query."""

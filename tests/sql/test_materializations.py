@@ -23,6 +23,17 @@ MODELS = {
         ) }}
         select amount, day from lake.given {% if is_incremental() %} where day = 2 {% endif %}
     """,
+    # It reads of itself what its hook deletes.
+    "followed.sql": """
+        {{ config(
+            materialized='incremental', incremental_strategy='delete+insert',
+            on_schema_change='fail',
+            pre_hook="{% if is_incremental() %}delete from {{ this }} where day = 2{% endif %}"
+        ) }}
+        select amount, day from lake.given
+        {% if is_incremental() %} where false union all select -amount, day from {{ this }}
+            where day = 2 {% endif %}
+    """,
     "seen.sql": "{{ config(materialized='KIND') }} select day, amount from lake.given",
     # The order of its columns is not its contract's.
     "stored.sql": "select amount, 'd' || day as day from lake.given",
@@ -34,6 +45,9 @@ MODELS = {
               - {name: day, data_type: bigint, description: "The day; of \\"it\\"."}
               - {name: amount, data_type: TYPE, description: "It's what it was."}
           - name: grown
+            description: "One row per amount."
+            columns: *columns
+          - name: followed
             description: "One row per amount."
             columns: *columns
           - name: seen
@@ -55,7 +69,7 @@ MODELS = {
     """,
 }
 
-NAMES = ("replaced", "grown", "seen", "stored")
+NAMES = ("replaced", "grown", "followed", "seen", "stored")
 
 Builder = Callable[..., tuple[bool, str]]
 
@@ -99,7 +113,7 @@ def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_relations_are_replaced_described_and_grow(build: Builder, build_file: Path) -> None:
-    assert build() == (True, "OK OK OK OK")
+    assert build() == (True, "OK OK OK OK OK")
     assert rows(build_file, "from marts.replaced order by day") == [(1, 10), (2, 41)]
     assert rows(build_file, "select day, amount from marts.grown order by all") == [
         (1, 10), (2, 20), (2, 21),
@@ -115,6 +129,7 @@ def test_relations_are_replaced_described_and_grow(build: Builder, build_file: P
         "given": None,
         "replaced": 'One row per day; it\'s $1, "all" of it.',
         "grown": "One row per amount.",
+        "followed": "One row per amount.",
         "seen": "One row per amount as it is.",
         "stored": "One row per amount, as small as can be.",
         **{f"{name}.day": 'The day; of "it".' for name in NAMES},
@@ -126,12 +141,13 @@ def test_relations_are_replaced_described_and_grow(build: Builder, build_file: P
     assert rows(build_file, "from marts.replaced order by day") == [(1, 110), (2, 241)]
     # Day 1 was not touched, and a column stands where it stood first.
     assert rows(build_file, "from marts.grown order by all") == [(10, 1), (120, 2), (121, 2)]
+    assert rows(build_file, "from marts.followed order by all") == [(-21, 2), (-20, 2), (10, 1)]
     kinds = "select table_name, table_type from information_schema.tables order by all"
     assert ("seen", "BASE TABLE") in rows(build_file, kinds)
     assert build(kind="view")[0]
     assert ("seen", "VIEW") in rows(build_file, kinds)
     # Nothing is left of what was replaced.
-    assert len(rows(build_file, kinds)) == 5
+    assert len(rows(build_file, kinds)) == 6
 
 
 def test_a_column_may_say_how_it_is_compressed(build: Builder, build_file: Path) -> None:
@@ -156,9 +172,10 @@ def test_what_breaks_its_contract_leaves_the_relation_as_it_was(
 
     is_good, said = build(amount="varchar")
     assert not is_good
-    assert said.count("This model has an enforced contract that failed.") == 4
+    assert said.count("This model has an enforced contract that failed.") == 5
     assert "amount" in said
     assert rows(build_file, "from marts.replaced order by all") == before["replaced"]
     assert rows(build_file, "from marts.grown order by all") == before["grown"]
+    assert rows(build_file, "from marts.followed order by all") == before["followed"]
     assert rows(build_file, "from marts.stored order by all") == before["stored"]
     assert rows(build_file, "from marts.seen order by all") == seen

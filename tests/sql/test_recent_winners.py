@@ -159,24 +159,32 @@ def test_the_last_days_end_with_the_last_runs_day(
 def test_of_many_recipients_one_may_win_by_what_no_list_says(
     new_build: Callable[[], Build],
 ) -> None:
-    """A month's leaders are looked at; what anybody else got is known to be at most the cutoff."""
-    sent = [*twenty("AC1", "2026-09-20", "big", 30), ("AC1", "2026-09-20", "a near one", 26)]
+    """Leaders are looked at; what anybody else got is known to be at most the cutoff."""
+    sent = [*twenty("AC1", "2026-09-20", "big", 27)]
     for month in ("09", "10"):
         sent += [
-            ("AC1", f"2026-{month}-10", f"crowd {month} {number:04d}", 5 if number < 110 else 1)
-            for number in range(2_050)
+            ("AC1", f"2026-{month}-10", f"crowd {month} {number:04d}", 2 if number < 2_600 else 1)
+            for number in range(3_000)
         ]
-    sent.append(("AC1", "2026-10-10", "a near one", 4))  # the 111th of its month
+    # No leader of October, but as many as the last of the first twenty.
+    sent += [("AC1", "2026-09-20", "a near one", 26), ("AC1", "2026-10-10", "a near one", 1)]
+    # Not among the thousand of the past.
+    sent += [("AC1", "2026-09-10", "late", 2), ("AC1", "2026-10-20", "late", 26)]
     build = build_of(sent, new_build)
 
     assert build.query(
         "select month::varchar, message_count from intermediate.int_monthly_cutoffs order by all"
-    ) == [("2026-09-01", 5), ("2026-10-01", 5)]
+    ) == [("2026-09-01", 1), ("2026-10-01", 1)]
+    assert build.query(
+        "select count(*), max(cutoff), bool_or(recipient = 'late') "
+        "from intermediate.int_past_leaders"
+    ) == [(1000, 2, False)]
     assert first_of(build, "all", "AC1") == [
-        ("a near one", 30),
-        *((f"big {number:02d}", 30) for number in range(19)),
+        ("late", 28),
+        ("a near one", 27),
+        *((f"big {number:02d}", 27) for number in range(18)),
     ]
     # Only those that may win are added up.
     assert build.query(
         "select count(*) from intermediate.int_recent_candidates where page_period = 'all'"
-    ) == [(21,)]
+    ) == [(22,)]

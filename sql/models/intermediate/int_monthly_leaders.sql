@@ -28,49 +28,53 @@ days as not materialized (
 
 ),
 
-{% if looks_at_few %}
--- As they were, where they are all that got more than the cutoff is now.
-    leaders_before as materialized (
-
-        select
-            leaders.month,
-            leaders.account_sid,
-            leaders.recipient
-        from {{ this }} as leaders
-        inner join cutoffs
-            on
-                leaders.month = cutoffs.month
-                and leaders.account_sid = cutoffs.account_sid
-                and leaders.cutoff <= cutoffs.message_count
-        where {{ is_touched('leaders.month', ref('int_touched_dates'), of_months=true) }}
-
-    ),
-
-    -- Who else leads now has got something on a touched day.
-    known as materialized (
-
-        select * from leaders_before
-        union
-        select
-            month,
-            account_sid,
-            recipient
-        from days
-        where
-            message_count > 0
-            and (
-                {{ is_touched('message_date', ref('int_touched_dates')) }}
-                or (month, account_sid) not in (select (month, account_sid) from leaders_before)
-            )
-
-    ),
-{% endif %}
-
 touched as (
 
-    select * from days
     {% if looks_at_few %}
+        with
+
+        -- As they were, where they are all that got more than the cutoff is now.
+        leaders_before as materialized (
+
+            select
+                leaders.month,
+                leaders.account_sid,
+                leaders.recipient
+            from {{ this }} as leaders
+            inner join cutoffs
+                on
+                    leaders.month = cutoffs.month
+                    and leaders.account_sid = cutoffs.account_sid
+                    and leaders.cutoff <= cutoffs.message_count
+            where {{ is_touched('leaders.month', ref('int_touched_dates'), of_months=true) }}
+
+        ),
+
+        -- Who else leads now has got something on a touched day.
+        known as materialized (
+
+            select * from leaders_before
+            union
+            select
+                month,
+                account_sid,
+                recipient
+            from days
+            where
+                message_count > 0
+                and (
+                    {{ is_touched('message_date', ref('int_touched_dates')) }}
+                    or (month, account_sid) not in (
+                        select (month, account_sid) from leaders_before
+                    )
+                )
+
+        )
+
+        select * from days
         where (month, account_sid, recipient) in (select (month, account_sid, recipient) from known)
+    {% else %}
+        select * from days
     {% endif %}
 
 ),

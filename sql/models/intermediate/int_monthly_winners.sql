@@ -18,8 +18,8 @@ scopes_of_all as (
 
 ),
 
--- What anybody who is no leader got at most of all accounts together. Only the months deleted above:
--- all of them in an empty build file.
+-- What anybody who is no leader got at most, of all accounts together. Only the months deleted
+-- above: all of them in an empty build file.
 cutoffs as materialized (
 
     select

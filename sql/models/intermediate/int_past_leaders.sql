@@ -100,7 +100,10 @@ listed as (
     from {{ ref('int_daily_recipients') }}
     where
         message_date < {{ open_month }}
-        and recipient in (select recipient from ranked where recipient_rank <= {{ listed }})
+        and recipient in (
+            select recipient from ranked
+            where recipient_rank <= {{ listed }}
+        )
     group by
         account_sid,
         recipient

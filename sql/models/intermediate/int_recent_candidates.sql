@@ -115,7 +115,8 @@ leaders_once as materialized (
         {% endfor %}
         {% for period in whole_months_of %}
             sum(leaders.message_count) filter (where {{ whole_months_of[period] }})
-                as {{ period }}_known_count,
+                as {{ period }}_known_count
+            {%- if not loop.last %},{% endif %}
         {% endfor %}
     from leaders
     inner join account_scopes
@@ -178,8 +179,8 @@ days_by_period as (
 
 ),
 
--- The twentieth of all has no less than the twentieth of these, of whom it is known what they got at
--- least.
+-- The twentieth of all has no less than the twentieth of these, of whom it is known what they got
+-- at least.
 fewest_known as (
 
     {% for period in whole_months_of %}

@@ -1,0 +1,132 @@
+"""Of a month with many recipients the leaders alone are kept, and followed from day to day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.sql.conftest import Build
+from tests.sql.lake_rows import message, read
+
+pytestmark = pytest.mark.xdist_group("sql-leaders")
+
+LEDGER = [
+    read(dataset, "2026-09-01 00:00", "2026-11-10 06:00")
+    for dataset in ("messages", "unsent_messages")
+]
+# Of so many one in sixteen is more than a hundred, so that not everybody is a leader.
+MANY = [f"many {number:04d}" for number in range(2_400)]
+FEW = [f"few {number:03d}" for number in range(400)]
+KEPT = (
+    "intermediate.int_monthly_cutoffs",
+    "intermediate.int_monthly_leaders",
+    "intermediate.int_past_leaders",
+    "intermediate.int_monthly_winners",
+    "reports.top_recipients",
+    "marts.page_recipients",
+)
+
+Sent = dict[tuple[str, str], int]  # how many messages on a day to a recipient
+
+
+def before() -> Sent:
+    """Two messages to each of many, one to each of a few, three to one."""
+    return {
+        **{("2026-10-05", name): 1 for name in [*MANY, *FEW]},
+        **{("2026-10-06", name): 1 for name in MANY},
+        ("2026-10-07", "first"): 3,
+        ("2026-09-20", "first"): 1,
+    }
+
+
+def lake(sent: Sent) -> dict[str, Any]:
+    number = count()
+    messages = [
+        message(next(number), f"{day} 12:00", "delivered", recipient=recipient)
+        | {"message_sid": f"SM {day} {recipient} {one}"}
+        for (day, recipient), of_them in sent.items()
+        for one in range(of_them)
+    ]
+    return {"messages": messages, "extractions": LEDGER}
+
+
+def kept(build: Build) -> dict[str, list[tuple[Any, ...]]]:
+    return {name: build.query(f"from {name} order by all") for name in KEPT}
+
+
+@pytest.mark.parametrize(
+    ("changed", "cutoff"),
+    [
+        # One joins the leaders, one that led stays, one falls back, one gets more than all.
+        ({("2026-10-20", FEW[0]): 1, ("2026-10-06", MANY[0]): 0, ("2026-10-20", MANY[1]): 9}, 1),
+        # One that led has left its day and is nowhere; another has all of its messages.
+        ({("2026-10-07", "first"): 0, ("2026-10-07", MANY[2]): 3, ("2026-09-20", "first"): 0}, 1),
+        # The cutoff falls: who was no leader, and is not on a touched day, is one.
+        ({("2026-10-06", name): 0 for name in MANY[:1_600]}, 0),
+        # It rises: of the leaders there were, few are left.
+        ({("2026-10-21", name): 1 for name in MANY[:2_000]}, 2),
+    ],
+)
+def test_leaders_that_are_followed_are_those_of_all(
+    changed: Sent, cutoff: int, new_build: Callable[[], Build]
+) -> None:
+    followed, anew = new_build(), new_build()
+    followed.update(lake(before()))
+    assert cutoff_of_october(followed) == 1
+    then = lake(before() | changed)
+    followed.update(then)
+    anew.update(then)
+    assert kept(followed) == kept(anew)
+    assert cutoff_of_october(followed) == cutoff
+    counts: dict[str, int] = {}
+    for (day, recipient), of_them in (before() | changed).items():
+        if day.startswith("2026-10"):
+            counts[recipient] = counts.get(recipient, 0) + of_them
+    leaders = followed.query(
+        "select recipient, message_count from intermediate.int_monthly_leaders "
+        "where month = '2026-10-01'"
+    )
+    assert dict(leaders) == {name: sent for name, sent in counts.items() if sent > cutoff}
+
+
+@pytest.mark.parametrize("last", ["int_daily_recipients", "int_monthly_cutoffs"])
+def test_a_run_that_failed_on_its_way_leaves_nobody_behind(
+    last: str, new_build: Callable[[], Build]
+) -> None:
+    followed, anew = new_build(), new_build()
+    followed.update(lake(before()))
+    # Now the cutoff would be 2, and others would lead.
+    failed = {("2026-10-21", name): 1 for name in MANY[:2_000]} | {("2026-10-21", FEW[1]): 5}
+    followed.show(lake(before() | failed))
+    followed.fail_after(last)
+    then = lake(before() | {("2026-10-21", FEW[2]): 1})
+    followed.update(then)
+    anew.update(then)
+    assert kept(followed) == kept(anew)
+
+
+def test_what_is_kept_of_the_past_is_computed_anew_with_it(new_build: Callable[[], Build]) -> None:
+    followed, anew = new_build(), new_build()
+    sent = {("2026-09-20", "past"): 3, ("2026-10-20", "late"): 2, ("2026-11-02", "late"): 2}
+    followed.update(lake(sent))
+    # Nothing of the past changes: a wrong figure there would stay.
+    followed.query("update intermediate.int_past_leaders set country = 'XX'")
+    followed.update(lake(sent | {("2026-11-03", "late"): 1}))
+    assert followed.query("select recipient, country from intermediate.int_past_leaders") == [
+        ("past", "XX")
+    ]
+    # It does change now.
+    then = lake(sent | {("2026-11-03", "late"): 1, ("2026-09-20", "past"): 4})
+    followed.update(then)
+    anew.update(then)
+    assert kept(followed) == kept(anew)
+
+
+def cutoff_of_october(build: Build) -> int:
+    ((cutoff,),) = build.query(
+        "select message_count from intermediate.int_monthly_cutoffs where month = '2026-10-01'"
+    )
+    return int(cutoff)
