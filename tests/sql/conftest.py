@@ -136,16 +136,22 @@ class Build:
         self._built = self._shown
         return results
 
-    def update(self, lake: LakeRows, warns: Set[str] = frozenset()) -> None:
-        """Show the lake and build what changed in it, without the unit tests: they need no lake."""
-        self.show(lake)
-        self.dbt("--exclude-resource-type", "unit_test", warns=warns)
+    def update(
+        self, lake: LakeRows, warns: Set[str] = frozenset(), upto: str | None = None
+    ) -> None:
+        """Show the lake and build what changed in it, without the unit tests: they need no lake.
 
-    def fail_after(self, model: str) -> None:
-        """Build a model and all it needs, as a run does that fails then: nothing counts as built."""
+        Args:
+            upto: a model; others than it and what it needs are left out.
+        """
+        self.show(lake)
+        only = ("--select", f"+{upto}", "--exclude-resource-type", "test") if upto else ()
+        self.dbt("--exclude-resource-type", "unit_test", *only, warns=warns)
+
+    def fail_after(self, lake: LakeRows, model: str) -> None:
+        """Show the lake and build a model, as a run that fails then: nothing counts as built."""
         built = self._built
-        without = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
-        self.dbt("--select", f"+{model}", *without)
+        self.update(lake, upto=model)
         self._built = built
 
     def shown(self, sql: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -29,6 +30,7 @@ KEPT = (
     "marts.page_recipients",
 )
 
+LAST = "page_recipients"  # what is made of them
 Sent = dict[tuple[str, str], int]  # how many messages on a day to a recipient
 
 
@@ -57,71 +59,65 @@ def kept(build: Build) -> dict[str, list[tuple[Any, ...]]]:
     return {name: build.query(f"from {name} order by all") for name in KEPT}
 
 
-@pytest.mark.parametrize(
-    ("changed", "cutoff"),
-    [
-        # One joins the leaders, one that led stays, one falls back, one gets more than all.
-        ({("2026-10-20", FEW[0]): 1, ("2026-10-06", MANY[0]): 0, ("2026-10-20", MANY[1]): 9}, 1),
-        # One that led has left its day and is nowhere; another has all of its messages.
-        ({("2026-10-07", "first"): 0, ("2026-10-07", MANY[2]): 3, ("2026-09-20", "first"): 0}, 1),
-        # The cutoff falls: who was no leader, and is not on a touched day, is one.
-        ({("2026-10-06", name): 0 for name in MANY[:1_600]}, 0),
-        # It rises: of the leaders there were, few are left.
-        ({("2026-10-21", name): 1 for name in MANY[:2_000]}, 2),
-    ],
-)
-def test_leaders_that_are_followed_are_those_of_all(
-    changed: Sent, cutoff: int, new_build: Callable[[], Build]
-) -> None:
+CHANGES: list[tuple[Sent, int]] = [
+    # One joins the leaders, one that led stays, one falls back, one gets more than all.
+    ({("2026-10-20", FEW[0]): 1, ("2026-10-06", MANY[0]): 0, ("2026-10-20", MANY[1]): 9}, 1),
+    # One that led has left its day and is nowhere; another has all of its messages.
+    ({("2026-10-07", "first"): 0, ("2026-10-07", MANY[2]): 3, ("2026-09-20", "first"): 0}, 1),
+    # The cutoff rises: of the leaders there were, not all are left.
+    ({("2026-10-21", name): 1 for name in MANY[:2_000]}, 2),
+    # It falls: who was no leader, and is not on a touched day, is one.
+    ({("2026-10-06", name): 0 for name in MANY[:1_600]}, 1),
+]
+
+
+def test_leaders_that_are_followed_are_those_of_all(new_build: Callable[[], Build]) -> None:
     followed, anew = new_build(), new_build()
-    followed.update(lake(before()))
-    assert cutoff_of_october(followed) == 1
-    then = lake(before() | changed)
-    followed.update(then)
-    anew.update(then)
+    sent = before()
+    followed.update(lake(sent), upto=LAST)
+    for changed, cutoff in CHANGES:
+        sent |= changed
+        followed.update(lake(sent), upto=LAST)
+        assert cutoff_of_october(followed) == cutoff
+        counts = Counter[str]()
+        for (day, recipient), of_them in sent.items():
+            counts[recipient] += of_them if day.startswith("2026-10") else 0
+        leaders = followed.query(
+            "select recipient, message_count from intermediate.int_monthly_leaders "
+            "where month = '2026-10-01'"
+        )
+        assert dict(leaders) == {name: got for name, got in counts.items() if got > cutoff}
+    anew.update(lake(sent), upto=LAST)
     assert kept(followed) == kept(anew)
-    assert cutoff_of_october(followed) == cutoff
-    counts: dict[str, int] = {}
-    for (day, recipient), of_them in (before() | changed).items():
-        if day.startswith("2026-10"):
-            counts[recipient] = counts.get(recipient, 0) + of_them
-    leaders = followed.query(
-        "select recipient, message_count from intermediate.int_monthly_leaders "
-        "where month = '2026-10-01'"
-    )
-    assert dict(leaders) == {name: sent for name, sent in counts.items() if sent > cutoff}
 
 
-@pytest.mark.parametrize("last", ["int_daily_recipients", "int_monthly_cutoffs"])
-def test_a_run_that_failed_on_its_way_leaves_nobody_behind(
-    last: str, new_build: Callable[[], Build]
-) -> None:
+def test_a_run_that_failed_on_its_way_leaves_nobody_behind(new_build: Callable[[], Build]) -> None:
     followed, anew = new_build(), new_build()
-    followed.update(lake(before()))
-    # Now the cutoff would be 2, and others would lead.
+    followed.update(lake(before()), upto=LAST)
+    # Others would lead now, and the cutoff be another one.
     failed = {("2026-10-21", name): 1 for name in MANY[:2_000]} | {("2026-10-21", FEW[1]): 5}
-    followed.show(lake(before() | failed))
-    followed.fail_after(last)
+    for model in ("int_daily_recipients", "int_monthly_cutoffs"):
+        followed.fail_after(lake(before() | failed), model)
     then = lake(before() | {("2026-10-21", FEW[2]): 1})
-    followed.update(then)
-    anew.update(then)
+    followed.update(then, upto=LAST)
+    anew.update(then, upto=LAST)
     assert kept(followed) == kept(anew)
 
 
 def test_what_is_kept_of_the_past_is_computed_anew_with_it(new_build: Callable[[], Build]) -> None:
     followed, anew = new_build(), new_build()
     sent = {("2026-09-20", "past"): 3, ("2026-10-20", "late"): 2, ("2026-11-02", "late"): 2}
-    followed.update(lake(sent))
+    followed.update(lake(sent), upto=LAST)
     # Nothing of the past changes: a wrong figure there would stay.
     followed.query("update intermediate.int_past_leaders set country = 'XX'")
-    followed.update(lake(sent | {("2026-11-03", "late"): 1}))
+    followed.update(lake(sent | {("2026-11-03", "late"): 1}), upto=LAST)
     assert followed.query("select recipient, country from intermediate.int_past_leaders") == [
         ("past", "XX")
     ]
     # It does change now.
     then = lake(sent | {("2026-11-03", "late"): 1, ("2026-09-20", "past"): 4})
-    followed.update(then)
-    anew.update(then)
+    followed.update(then, upto=LAST)
+    anew.update(then, upto=LAST)
     assert kept(followed) == kept(anew)
 
 
