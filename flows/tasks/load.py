@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Container
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from transforms.windows import join_spans
 # DuckDB clients back to 1.1 open a file of this storage version. Models name forms of compression
 # that it has and later ones no longer write (sql/models/intermediate/int_daily_recipients.yml).
 STORAGE_VERSION = "v1.0.0"
+# What no aggregate is made of. Whoever is seen again is seen later: that alone changes nothing.
+NOT_COMPARED = {"body": "varchar", "extra": "varchar", "last_seen_at": "timestamptz"}
+NOT_SHOWN = ", ".join(f"null::{kind} as {name}" for name, kind in NOT_COMPARED.items())
 _KEPT_FOR = 24 * 3600  # seconds a replaced version stays for readers of an older warehouse
 
 
@@ -96,8 +100,12 @@ def _show(
 
 
 def _find_changes(connection: duckdb.DuckDBPyConnection, versions: Path) -> None:
-    """Temporary views of what differs between this load and the last successful build: messages,
-    as they were and as they are, of the files that do, and rows added to the ledger."""
+    """Temporary relations of what differs between this load and the last successful build: the
+    minutes of messages that are new, others or gone, and rows added to the ledger.
+
+    A file of the lake holds all messages created on a day, of which a run changes few: what was
+    scheduled, or got its price. So its two versions are held against each other, one day at a time.
+    """
 
     def paths(table: Table, one: str, other: str) -> list[str]:
         return [
@@ -109,13 +117,30 @@ def _find_changes(connection: duckdb.DuckDBPyConnection, versions: Path) -> None
             ).fetchall()
         ]
 
-    changed = paths(MESSAGES, "loaded", "built") + paths(MESSAGES, "built", "loaded")
-    connection.execute(
-        f"create temporary view changed_messages as {_select(MESSAGES, versions, changed)}"
+    new, old = (
+        {Path(path).name.split(".")[0]: path for path in paths(MESSAGES, *names)}
+        for names in (("loaded", "built"), ("built", "loaded"))
     )
-    new = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "loaded", "built"))
-    old = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "built", "loaded"))
-    connection.execute(f"create temporary view changed_extractions as {new} except {old}")
+    alone = [path for day, path in (new | old).items() if not (day in new and day in old)]
+    connection.execute("create temporary table changed_minutes (minute bigint)")
+    changes = [_select(MESSAGES, versions, alone)]
+    for day in new.keys() & old.keys():
+        now, before = (
+            _select(MESSAGES, versions, [path], without=NOT_COMPARED)
+            for path in (new[day], old[day])
+        )
+        changes.append(
+            f"select * exclude (n) from (select *, 1 as n from ({now}) union all "
+            f"select *, -1 as n from ({before})) group by all having sum(n) <> 0"
+        )
+    for rows in changes:
+        connection.execute(
+            "insert into changed_minutes select distinct "
+            f"epoch_us(coalesce(sent_at, created_at)) // 60_000_000 from ({rows})"
+        )
+    new_rows = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "loaded", "built"))
+    old_rows = _select(EXTRACTIONS, versions, paths(EXTRACTIONS, "built", "loaded"))
+    connection.execute(f"create temporary view changed_extractions as {new_rows} except {old_rows}")
 
 
 def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: list[str]) -> None:
@@ -124,8 +149,8 @@ def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: 
     The statistics in the files say when their messages were created and sent. A file whose messages
     were all created on other days, and some sent on a touched one (they had been scheduled), shows
     no more than these. They are few, and copied: to find them, DuckDB reads when each message of
-    the file was sent. What no model looks at is not copied, bodies above all: what was dropped from
-    a DuckDB file can still be read in it.
+    the file was sent. What is not compared is not shown, so that no model can depend on it; nor is
+    it copied, bodies above all: what was dropped from a DuckDB file can still be read in it.
     """
     days = connection.execute("select begins, ends from lake.touched_days").fetchall()
     files = connection.execute(_TOUCHED_FILES, {"paths": paths}).fetchall() if paths else []
@@ -135,12 +160,13 @@ def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: 
     )
     connection.execute(
         "create or replace table pipeline.sent_on_touched_days as "
-        "select * replace (null::varchar as body, null::varchar as extra) "
-        f"from ({_select(MESSAGES, versions, partly)}) where {sent_then or 'false'}"
+        f"select * replace ({NOT_SHOWN}) from ({_select(MESSAGES, versions, partly)}) "
+        f"where {sent_then or 'false'}"
     )
     whole = _select(MESSAGES, versions, [path for path, is_whole in files if is_whole])
     connection.execute(
-        f"create or replace view lake.touched_messages as {whole} "
+        f"create or replace view lake.touched_messages as "
+        f"select * replace ({NOT_SHOWN}) from ({whole}) "
         "union all from pipeline.sent_on_touched_days"
     )
 
@@ -150,15 +176,11 @@ def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: 
 # over midnight a day has two; no clock goes back by more than three hours.
 TOUCHED_DAYS = """
     create or replace table lake.touched_days as
-    with minutes as (
-        select distinct epoch_us(coalesce(sent_at, created_at)) // 60_000_000 as minute
-        from changed_messages
-    ),
-    changes as (
+    with changes as (
         select
             (to_timestamp(60 * minute) at time zone $timezone)::date as first_day,
             first_day as last_day
-        from minutes
+        from changed_minutes
         union
         select
             (window_start at time zone $timezone)::date,
@@ -222,9 +244,9 @@ _TOUCHED_FILES = """
 """
 
 
-def _select(table: Table, versions: Path, paths: list[str]) -> str:
+def _select(table: Table, versions: Path, paths: list[str], without: Container[str] = ()) -> str:
     """The rows of some version files by column name; a file of no rows gives the columns."""
-    columns = ", ".join(table.schema.names)
+    columns = ", ".join(name for name in table.schema.names if name not in without)
     files = ", ".join(_literal(path) for path in [_schema_file(table, versions), *paths])
     return (
         f"select {columns} from read_parquet([{files}], union_by_name = true, "

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from flows.lake import Lake
 from flows.settings import Settings, read_settings
-from flows.tasks.load import load
+from flows.tasks.load import NOT_COMPARED, load
 from tests.sql.lake_rows import typed
-from transforms.tables import EXTRACTIONS, MESSAGES
+from transforms.tables import EXTRACTIONS, INSTANT, MESSAGES, MONEY
 
 FIRST = datetime(2026, 10, 20, tzinfo=UTC)
 DAYS = 16
@@ -102,16 +104,52 @@ def test_every_message_of_a_changed_day_is_shown(settings: Settings, day: str) -
     assert touched(settings) == []
 
     of_file = [row for row in rows if f"{row['created_at'].date()}" == day]
-    of_file[0]["status"] = "delivered"
-    write(lake, of_file)
+    late = of_file[1]["created_at"] + timedelta(days=3)
+    changed = [{**of_file[0], "status": "delivered"}, {**of_file[1], "sent_at": late}]
+    new = {**of_file[2], "message_sid": "SM new"}
+    write(lake, [*changed, new, *of_file[3:]])
 
-    days = {local_day(row, zone) for row in of_file}
+    # Where they were, and where they are.
+    days = {local_day(row, zone) for row in (*of_file[:3], *changed, new)}
+    rows = [row for row in rows if row not in of_file[:3]] + [*changed, new]
     wanted = {row["message_sid"] for row in rows if local_day(row, zone) in days}
     shown = touched(settings)
     assert touched_days(settings) == days
     assert wanted <= {sid for sid, *_ in shown}
     assert len({sid for sid, *_ in shown}) == len(shown)
     assert len(shown) < len(rows)
+
+
+def test_a_day_is_touched_by_whatever_a_figure_is_made_of(settings: Settings) -> None:
+    """Two messages of a day; what one of them has in each column changes, one after the other."""
+    zone = ZoneInfo(settings.timezone)
+    noon = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    row = {"message_sid": "SM1", "account_sid": "AC1", "created_at": noon, "status": "sent"}
+    other = {**row, "message_sid": "SM2", "created_at": noon + timedelta(days=3), "sent_at": noon}
+    lake = Lake(settings.lake)
+    values = {
+        pa.string(): "something", pa.int32(): 7, pa.bool_(): True,
+        INSTANT: noon + timedelta(hours=1), MONEY: Decimal("-1"),
+    }  # fmt: skip
+    is_touching = {}
+    write(lake, [row, other])
+    load_and_build(settings)
+    for field in MESSAGES.schema:
+        write(lake, [{**row, field.name: values[field.type]}, other])
+        load.fn(settings)
+        is_touching[field.name] = touched_days(settings) == {noon.astimezone(zone).date()}
+    assert [name for name, touches in is_touching.items() if not touches] == list(NOT_COMPARED)
+
+
+def test_a_message_that_is_there_twice_touches_its_day(settings: Settings) -> None:
+    """So that it is found."""
+    noon = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    row = {"message_sid": "SM1", "account_sid": "AC1", "created_at": noon, "sent_at": noon}
+    lake = Lake(settings.lake)
+    write(lake, [row])
+    load_and_build(settings)
+    write(lake, [row, row])
+    assert [sid for sid, *_ in touched(settings)] == ["SM1", "SM1"]
 
 
 def test_of_days_before_only_what_was_sent_on_a_changed_day_is_shown(settings: Settings) -> None:
@@ -166,8 +204,10 @@ def test_between_two_changed_days_little_is_shown(settings: Settings) -> None:
     write(lake, [{**rows[4], "status": "read"}])
     assert [sid for sid, *_ in touched(settings)] == ["SM3", "SM4", "SM6"]
     write(lake, [{**rows[0], "status": "read"}, rows[5]])
-    # SM0 and SM5 are of one file: the days of both may have changed.
-    assert [sid for sid, *_ in touched(settings)] == [f"SM{number}" for number in range(7)]
+    # SM0 and SM5 are of one file, which is shown whole; the day of SM5 is as it was.
+    assert [sid for sid, *_ in touched(settings)] == ["SM0", "SM3", "SM4", "SM5", "SM6"]
+    write(lake, [rows[0], {**rows[5], "status": "read"}])
+    assert [sid for sid, *_ in touched(settings)] == [f"SM{number}" for number in range(1, 7)]
     write(lake, [{**rows[0], "status": "read"}, {**rows[5], "sent_at": rows[0]["sent_at"]}])
     load_and_build(settings)
     write(lake, [{**rows[0], "status": "sent"}, {**rows[5], "sent_at": rows[0]["sent_at"]}])

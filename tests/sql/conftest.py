@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import duckdb
+import pyarrow as pa
 import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
@@ -101,12 +102,12 @@ class Build:
         tables = [(table.name, typed(table, lake.get(table.name, ()))) for table in TABLES.values()]
         old, new = self._built.get("messages", ()), lake.get("messages", ())
         before, after = ({row["message_sid"]: row for row in rows} for rows in (old, new))
-        days = {
-            row["created_at"].date()
-            for row in [*old, *new]
-            if before.get(row["message_sid"]) != after.get(row["message_sid"])
+        minutes = {
+            int((row["sent_at"] or row["created_at"]).timestamp()) // 60
+            for sid in {**before, **after}
+            for row in (before.get(sid), after.get(sid))
+            if row and before.get(sid) != after.get(sid)
         }
-        changed = [row for row in [*old, *new] if row["created_at"].date() in days]
         read_before = self._built.get("extractions", ())
         read = [row for row in lake.get("extractions", ()) if row not in read_before]
         # A load may show messages of other days too: all of them is always right.
@@ -119,7 +120,8 @@ class Build:
                 connection.register("given", rows)
                 connection.execute(f"create or replace table lake.{name} as from given")
                 connection.unregister("given")
-            connection.register("changed_messages", typed(MESSAGES, changed))
+            changed = pa.table({"minute": pa.array(sorted(minutes), pa.int64())})
+            connection.register("changed_minutes", changed)
             connection.register("changed_extractions", typed(EXTRACTIONS, read))
             connection.execute(TOUCHED_DAYS, {"timezone": self._dbt.variables["timezone"]})
 
