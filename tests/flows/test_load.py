@@ -120,6 +120,7 @@ def test_every_message_of_a_changed_day_is_shown(settings: Settings, day: str) -
     assert len(shown) < len(rows)
 
 
+@pytest.mark.parametrize("settings", ["Europe/Madrid"], indirect=True)
 def test_a_day_is_touched_by_whatever_a_figure_is_made_of(settings: Settings) -> None:
     """Two messages of a day; what one of them has in each column changes, one after the other."""
     zone = ZoneInfo(settings.timezone)
