@@ -26,7 +26,8 @@ select
     (sum(message_cost) filter (where direction = 'outbound'))::decimal(18, 6) as message_cost,
     count(address) filter (where direction = 'inbound') as reply_count,
     max(currency) filter (where direction = 'outbound') as currency,
-    max(message_at) filter (where direction = 'outbound') as last_message_at
+    max(message_at) filter (where direction = 'outbound') as last_message_at,
+    {{ number_of('address') }} as recipient_number
 
 from messages
 group by all

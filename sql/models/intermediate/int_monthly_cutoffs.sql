@@ -14,6 +14,7 @@ days as (
         date_trunc('month', message_date)::date as month,
         account_sid,
         recipient,
+        recipient_number,
         message_count
     from {{ ref('int_daily_recipients') }}
     where
@@ -34,7 +35,7 @@ sampled as (
         recipient,
         sum(message_count)::bigint as message_count
     from days
-    where hash(recipient) % 16 = 0
+    where recipient_number % 16 = 0
     group by
         month,
         account_sid,

@@ -69,9 +69,17 @@ touched as (
                     )
                 )
 
+        ),
+
+        -- Numbers first: few others share one.
+        found as materialized (
+
+            select * from days
+            where recipient_number in (select {{ number_of('recipient') }} from known)
+
         )
 
-        select * from days
+        select * from found
         where (month, account_sid, recipient) in (select (month, account_sid, recipient) from known)
     {% else %}
         select * from days

@@ -154,6 +154,14 @@ candidates as materialized (
 
 ),
 
+-- Numbers first: few others share one.
+days_of_candidates as materialized (
+
+    select * from days
+    where recipient_number in (select {{ number_of('recipient') }} from candidates)
+
+),
+
 -- Each once, with its replies.
 winners as (
 
@@ -172,7 +180,7 @@ winners as (
             partition by days.month, days.scope
             order by sum(days.message_count) desc, days.recipient asc
         ) as recipient_rank
-    from days
+    from days_of_candidates as days
     semi join candidates
         on
             days.month = candidates.month

@@ -84,6 +84,19 @@ cutoffs_of_past as (
 
 ),
 
+names as (
+
+    select distinct recipient from ranked
+    where recipient_rank <= {{ listed }}
+
+),
+
+days as (
+
+    {{ days_of_recipients('names', "message_date < " ~ open_month) }}
+
+),
+
 -- With all that each of them got from any account.
 listed as (
 
@@ -97,13 +110,7 @@ listed as (
         sum(message_cost) as message_cost,
         sum(reply_count) as reply_count,
         max(last_message_at) as last_message_at
-    from {{ ref('int_daily_recipients') }}
-    where
-        message_date < {{ open_month }}
-        and recipient in (
-            select recipient from ranked
-            where recipient_rank <= {{ listed }}
-        )
+    from days
     group by
         account_sid,
         recipient

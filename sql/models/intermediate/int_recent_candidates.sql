@@ -13,6 +13,11 @@
     'all': months_of['all'],
     'last_90_days': "month >= " ~ dates.first_month ~ " and month < " ~ dates.last_month,
 } %}
+{% set beside_months %}
+message_date >= {{ dates.last_90_days }}
+        and message_date < {{ dates.end_date }}
+        and (message_date < {{ dates.first_month }} or message_date >= {{ dates.last_30_days }})
+{% endset %}
 -- Of a long history there are as many recipients as messages. Who may be among the winners is known
 -- from little: from the leaders of each month, and from the most that anybody else got.
 with
@@ -127,17 +132,19 @@ leaders_once as materialized (
 
 ),
 
+first_of_months as (
+
+    select recipient from {{ ref('top_recipients') }}
+    where
+        month = date_trunc('month', {{ dates.last_90_days }})
+        or month >= date_trunc('month', {{ dates.last_30_days }})
+
+),
+
 -- Of the 90 days those beside whole months; those after them are of the last 30.
 days as (
 
-    select * from {{ ref('int_daily_recipients') }}
-    where
-        message_date >= {{ dates.last_90_days }}
-        and message_date < {{ dates.end_date }}
-        and (
-            message_date < {{ dates.first_month }}
-            or message_date >= {{ dates.last_30_days }}
-        )
+    {{ days_of_recipients('first_of_months', beside_months) }}
 
 ),
 
@@ -157,14 +164,7 @@ days_of_first as (
     from days
     inner join account_scopes
         on days.account_sid = account_scopes.account_sid
-    where
-        days.message_count > 0
-        and days.recipient in (
-            select recipient from {{ ref('top_recipients') }}
-            where
-                month = date_trunc('month', {{ dates.last_90_days }})
-                or month >= date_trunc('month', {{ dates.last_30_days }})
-        )
+    where days.message_count > 0
     group by
         account_scopes.scope,
         days.recipient

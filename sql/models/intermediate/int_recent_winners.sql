@@ -35,23 +35,23 @@ past as (
 -- Looked through once for all periods.
 days as materialized (
 
-    select * from {{ ref('int_daily_recipients') }}
-    where
-        message_date >= least({{ dates.open_month }}, {{ dates.last_90_days }})
-        and recipient in (select recipient from candidates)
+    {{ days_of_recipients(
+        'candidates', "message_date >= least(" ~ dates.open_month ~ ", " ~ dates.last_90_days ~ ")"
+    ) }}
 
 ),
 
--- Of the past what is not known: nearly always nothing, of nobody.
+unknown as materialized (
+
+    select recipient from candidates
+    where page_period = 'all' and recipient not in (select recipient from past)
+
+),
+
+-- What those got in the past of whom it is not known: mostly nobody.
 days_before as (
 
-    select * from {{ ref('int_daily_recipients') }}
-    where
-        message_date < {{ dates.open_month }}
-        and recipient in (
-            select recipient from candidates
-            where page_period = 'all' and recipient not in (select recipient from past)
-        )
+    {{ days_of_recipients('unknown', "message_date < " ~ dates.open_month) }}
 
 ),
 
