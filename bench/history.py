@@ -8,7 +8,9 @@ the number of messages, and may cost what they hold.
 Too many messages to be read from a simulator: four weeks of a real backfill are written into a lake
 again and again, under SIDs and at seconds of their own, all settled. Customers are drawn anew as
 the simulator draws them, an eighth as many as messages. The ledger says that yesterday's run had
-read it all. `rebuild` computes everything right of the lake; then the day's run is measured.
+read it all. There are none of the last hours before, which the day's run reads again: the
+simulator would not list them, so that they had vanished, the more the longer the history.
+`rebuild` computes everything right of the lake; then the day's run is measured.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from flows.lake import Lake
 from simulator.process import Server, running
 from simulator.traffic import loyalty
 from simulator.world import WorldConfig
+from transforms.refresh import OVERLAP
 from transforms.tables import ACCOUNTS, EXTRACTIONS, INSTANT, MESSAGES, MONEY, USAGE_RECORDS
 from transforms.windows import first_of_month, midnight, split_months
 
@@ -153,7 +156,7 @@ def copied(
     rows: pa.Table, shift: timedelta, read_at: datetime, copies: float, chance: np.random.Generator
 ) -> pa.Table:
     """A day's messages several times, so much later, settled, with SIDs and seconds of their own;
-    none was sent after it was read."""
+    none is of what is read again, from shortly before it was read on."""
     part = pa.array(chance.random(rows.num_rows) < copies % 1)
     rows = pa.concat_tables([*[rows] * int(copies), rows.filter(part)]).combine_chunks()
     status = pc.if_else(pc.is_in(rows["status"], FINAL), rows["status"], "delivered")
@@ -170,9 +173,10 @@ def copied(
         "currency": pc.fill_null(rows["currency"], "USD"),
         **{name: pc.add(rows[name].cast(pa.int64()), later).cast(INSTANT) for name in INSTANTS},
     }
-    was_sent = pc.less(changed["sent_at"], pa.scalar(read_at, INSTANT))
+    end = pa.scalar(read_at - OVERLAP, INSTANT)
+    was_sent = pc.less(changed["sent_at"], end)
     changed["sent_at"] = pc.if_else(was_sent, changed["sent_at"], changed["created_at"])
-    return with_columns(rows, changed)
+    return with_columns(rows, changed).filter(pc.less(changed["created_at"], end))
 
 
 def with_others(rows: pa.Table, everyone: np.ndarray, chance: np.random.Generator) -> pa.Table:

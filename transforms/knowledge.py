@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.ages import RETENTION, Ages
+from transforms.distinct import map_distinct
 from transforms.windows import Span, join_spans
 
 Instants = np.ndarray  # of int64: seconds since 1970, UTC
@@ -56,25 +57,31 @@ class KnownAccount:
 
 
 def know_accounts(
-    account_sids: Sequence[str], messages: pa.Table, ledger: pa.Table, now: datetime, ages: Ages
-) -> list[KnownAccount]:
+    account_sids: Sequence[str], messages: pa.Table, sent: pa.Table, ledger: pa.Table,
+    now: datetime, ages: Ages,
+) -> list[KnownAccount]:  # fmt: skip
     """Sum up what the lake holds of each account, all but `unsent`.
 
     Args:
         account_sids: whose rows to look at.
-        messages: rows of `messages` created within the oldest of `ages`; the columns account_sid,
-            status, price, created_at and sent_at are used.
+        messages: rows of `messages` created within the oldest of `ages`, at least those that
+            `may_be_open` tells; account_sid, status, price, created_at and sent_at are used.
+        sent: account_sid and sent_at of the messages sent within the last of the ages of sent
+            ones and a day, and perhaps others: they say how dense messages are.
         ledger: rows of `extractions`.
     """
-    # Once for all accounts: of a long history there are a million rows, nearly all closed.
-    may_be_open = _may_be_open(messages)
-    is_recent = pc.greater_equal(messages["sent_at"], now - ages.sent[-1] - timedelta(days=1))
-    recent = messages.select(["account_sid", "sent_at"]).filter(is_recent)
-    number = pc.index_in(recent["account_sid"], value_set=pa.array(account_sids, pa.string()))
-    number_of, sent_at = pc.fill_null(number, -1).to_numpy(), _seconds(recent["sent_at"])
+    # Once for all accounts: of a long history there are a million rows.
+    open_rows = _may_be_open(messages)
+    known_sids = pa.array(account_sids, pa.string())
+    number = map_distinct(sent["account_sid"], lambda sids: pc.index_in(sids, known_sids))
+    number_of, sent_at = pc.fill_null(number, -1).to_numpy(), _seconds(sent["sent_at"].fill_null(0))
+    is_recent = sent_at >= second_of(now - ages.sent[-1] - timedelta(days=1))
     return [
         _know_account(
-            account_sid, sent_at[number_of == i], may_be_open, _of_account(ledger, account_sid)
+            account_sid,
+            sent_at[is_recent & (number_of == i)],
+            open_rows,
+            _of_account(ledger, account_sid),
         )
         for i, account_sid in enumerate(account_sids)
     ]
@@ -101,14 +108,10 @@ def know_unsent(
     ]
 
 
-def worth_knowing(since: datetime) -> str:
-    """Which rows of `messages` an account is known by, as a condition in SQL: what may be open, and
-    all that was sent since, for it says how dense messages are."""
+def may_be_open() -> str:
+    """Which rows of `messages` may be open, as a condition in SQL."""
     final = ", ".join(f"'{status}'" for status in FINAL)
-    return (
-        f"sent_at is null or sent_at >= '{since.isoformat()}' or price is null "
-        f"or status is null or status not in ({final})"
-    )
+    return f"price is null or status is null or status not in ({final})"
 
 
 def last_reads(windows: pa.Table, instants: Instants) -> Instants:

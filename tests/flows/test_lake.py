@@ -170,6 +170,9 @@ def test_rows_are_found_by_a_condition_in_the_partitions_that_are_named(tmp_path
     assert found.to_pylist() == [row for row in whole.to_pylist() if "failed" in row["message_sid"]]
     assert found["message_sid"].to_pylist() == ["SM0failed", "SM2failed"]
     assert lake.find(MESSAGES, days[2:], columns, condition).equals(found.slice(0, 0))
+    encoded = lake.read(MESSAGES, days, columns, is_encoded=True)
+    assert pa.types.is_dictionary(encoded.schema.field("message_sid").type)
+    assert encoded.cast(whole.schema).equals(whole)
 
 
 def test_rows_that_do_not_conform_are_refused(tmp_path: Path) -> None:

@@ -23,13 +23,13 @@ from transforms.knowledge import (
     know_unsent,
     last_reads,
     looked_for,
-    worth_knowing,
+    may_be_open,
 )
 from transforms.tables import EXTRACTIONS, MESSAGES
 
 
 def know(messages: pa.Table, ledger: pa.Table) -> KnownAccount:
-    (known,) = know_accounts([ACCOUNT], messages, ledger, NOW, Ages())
+    (known,) = know_accounts([ACCOUNT], messages, messages, ledger, NOW, Ages())
     return known
 
 
@@ -58,7 +58,7 @@ def test_statuses_are_final_here_that_are_final_in_the_models() -> None:
     assert failed | {"canceled"} == set(NEVER_PRICED)
 
 
-def test_knowing_is_the_same_without_rows_that_are_not_worth_it() -> None:
+def test_what_is_open_is_known_without_the_rows_that_cannot_be() -> None:
     sent = [
         (status, price, NOW - age * DAY)
         for age in (1, 7, 8, 20)
@@ -76,10 +76,9 @@ def test_knowing_is_the_same_without_rows_that_are_not_worth_it() -> None:
     table = pa.Table.from_pylist(rows, pa.schema([MESSAGES.schema.field(name) for name in rows[0]]))
     reads = [extraction(kind, NOW - 30 * DAY, NOW, NOW) for kind in ("messages", "unsent_messages")]
     ledger = pa.Table.from_pylist(reads, EXTRACTIONS.schema)
-    kept = duckdb.from_arrow(table).filter(worth_knowing(NOW - 9 * DAY)).to_arrow_table()
+    kept = duckdb.from_arrow(table).filter(may_be_open()).to_arrow_table()
     assert 0 < kept.num_rows < table.num_rows
     whole, known = (know(part, ledger) for part in (table, kept))
-    assert known.sent_at.tolist() == whole.sent_at.tolist()
     assert known.open_at.tolist() == whole.open_at.tolist()
     assert known.unsent_at.tolist() == whole.unsent_at.tolist()
     unsent = know_unsent(ACCOUNT, kept, ledger)
@@ -97,18 +96,32 @@ def test_knowing_is_the_same_without_rows_that_are_not_worth_it() -> None:
     assert known.open_at.tolist() == sorted(int(sent_at.timestamp()) for sent_at in is_open)
 
 
-def test_of_each_account_its_own_messages_are_known_in_order() -> None:
-    sent = [(ACCOUNT, 2), ("AC" + "2" * 32, 4), (ACCOUNT, 5), ("AC" + "3" * 32, 3), (ACCOUNT, 1)]
+@pytest.mark.parametrize("is_encoded", [False, True])
+def test_of_each_account_its_own_messages_are_known_in_order(is_encoded: bool) -> None:
+    days = [(ACCOUNT, 2), ("AC" + "2" * 32, 4), (ACCOUNT, 5), ("AC" + "3" * 32, 3), (ACCOUNT, 1)]
     rows = [
         {
             "account_sid": account_sid, "message_sid": f"SM{age}", "status": "delivered",
             "price": -1, "created_at": NOW - age * DAY, "sent_at": NOW - age * DAY,
         }
-        for account_sid, age in [*sent, (ACCOUNT, 9)]  # the last is older than what is looked at
+        for account_sid, age in [*days, (ACCOUNT, 9)]  # the last is older than what is looked at
     ]  # fmt: skip
     table = pa.Table.from_pylist(rows, pa.schema([MESSAGES.schema.field(name) for name in rows[0]]))
+    unsent = {"account_sid": ACCOUNT, "sent_at": None}
+    sent = pa.concat_tables(
+        [
+            table.select(list(unsent)).slice(0, 3),
+            pa.Table.from_pylist([unsent], table.select(list(unsent)).schema),
+            table.select(list(unsent)).slice(3),
+        ]
+    )
+    if is_encoded:
+        texts = pa.chunked_array(
+            [chunk.dictionary_encode() for chunk in sent["account_sid"].chunks]
+        )
+        sent = sent.set_column(0, "account_sid", texts)
     asked = ["AC" + "2" * 32, "AC" + "4" * 32, ACCOUNT]
-    known = know_accounts(asked, table, EXTRACTIONS.schema.empty_table(), NOW, Ages())
+    known = know_accounts(asked, table, sent, EXTRACTIONS.schema.empty_table(), NOW, Ages())
     assert [(account.account_sid, account.sent_at.tolist()) for account in known] == [
         (asked[0], seconds(NOW - 4 * DAY).tolist()),
         (asked[1], []),
