@@ -288,6 +288,12 @@ class Settings(BaseSettings):
         return self.build / "warehouse.duckdb"
 
     @property
+    def unpublished_file(self) -> Path:
+        """The DuckDB file of what models keep for themselves and is too large to be copied when
+        the build file is published. The two are of one build; neither is of use alone."""
+        return self.build / "unpublished.duckdb"
+
+    @property
     def versions(self) -> Path:
         """Immutable versions of lake files, which the published file's views read."""
         return self.root / "versions"

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import time
+import uuid
 from collections.abc import Container
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,7 @@ from transforms.windows import join_spans
 # DuckDB clients back to 1.1 open a file of this storage version. Models name forms of compression
 # that it has and later ones no longer write (sql/models/intermediate/int_daily_recipients.yml).
 STORAGE_VERSION = "v1.0.0"
+_CONFIG = {"storage_compatibility_version": STORAGE_VERSION}  # for files that are made
 # What no aggregate is made of. Whoever is seen again is seen later: that alone changes nothing.
 NOT_COMPARED = {"body": "varchar", "extra": "varchar", "last_seen_at": "timestamptz"}
 NOT_SHOWN = ", ".join(f"null::{kind} as {name}" for name, kind in NOT_COMPARED.items())
@@ -41,23 +43,21 @@ def load(settings: Settings) -> None:
 
     Beside the lake's tables there are, for the models only: `lake.touched_days` (those on which
     something changed since the last successful build) and `lake.touched_messages` (all messages of
-    these days, and some of others). Another time zone, SQL, program version or lake schema begins a
-    new build file, so that every model is computed anew.
+    these days, and some of others). Another time zone, SQL, program version or lake schema begins
+    new files, so that every model is computed anew.
     """
     fingerprint = _fingerprint(settings)
-    if not _can_continue(settings.build_file, fingerprint):
+    if not _can_continue(settings, fingerprint):
         begin_anew.fn(settings)
+        _begin(settings)
     lake = Lake(settings.lake)
     current = {
         table.name: _version_files(lake, table, settings.versions) for table in TABLES.values()
     }
-    with duckdb.connect(
-        str(settings.build_file), config={"storage_compatibility_version": STORAGE_VERSION}
-    ) as connection:
+    with duckdb.connect(str(settings.build_file)) as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("begin")
         connection.execute("create schema if not exists lake")
-        connection.execute("create schema if not exists pipeline")
         connection.execute(
             "create table if not exists pipeline.built (table_name varchar, path varchar)"
         )
@@ -81,9 +81,23 @@ def load(settings: Settings) -> None:
 
 @task(name="begin anew")
 def begin_anew(settings: Settings) -> None:
-    """Forget everything that was built: the next load begins an empty build file."""
-    for path in (settings.build_file, Path(f"{settings.build_file}.wal")):
-        path.unlink(missing_ok=True)
+    """Forget everything that was built: the next load begins empty files."""
+    for file in _built_files(settings):
+        for path in (file, Path(f"{file}.wal")):
+            path.unlink(missing_ok=True)
+
+
+def _built_files(settings: Settings) -> tuple[Path, Path]:
+    return settings.build_file, settings.unpublished_file
+
+
+def _begin(settings: Settings) -> None:
+    """Make both files, with what says of each that it belongs to the other."""
+    build_id = uuid.uuid4().hex
+    for file in _built_files(settings):
+        with duckdb.connect(str(file), config=_CONFIG) as connection:
+            connection.execute("create schema pipeline")
+            connection.execute("create table pipeline.build as select ? as id", [build_id])
 
 
 def _show(
@@ -306,17 +320,23 @@ def _remove_old_versions(settings: Settings, current: set[str]) -> None:
                 path.unlink()
 
 
-def _can_continue(build_file: Path, fingerprint: str) -> bool:
-    """Whether the build file was made alike and what it was built from is still there."""
-    if not build_file.exists():
-        return False
+def _can_continue(settings: Settings, fingerprint: str) -> bool:
+    """Whether both files are of one build, made alike, and what it was built from is still there.
+
+    Beside a build file that takes its days as built, an empty or another unpublished file would get
+    the rows of a few touched days and lack all others: of that nothing would be said.
+    """
+    which = "select id from pipeline.build"
     try:
-        with duckdb.connect(str(build_file), read_only=True) as connection:
+        with duckdb.connect(str(settings.unpublished_file), read_only=True) as connection:
+            build_id = connection.execute(which).fetchall()
+        with duckdb.connect(str(settings.build_file), read_only=True) as connection:
+            is_one_build = connection.execute(which).fetchall() == build_id
             ((found,),) = connection.execute("select value from pipeline.fingerprint").fetchall()
             built = connection.execute("select path from pipeline.built").fetchall()
     except (duckdb.Error, ValueError):
-        return False  # a build that died at its start
-    return found == fingerprint and all(os.path.exists(path) for (path,) in built)
+        return False  # a file that is not there or broken, or a build that died at its start
+    return is_one_build and found == fingerprint and all(os.path.exists(path) for (path,) in built)
 
 
 def _fingerprint(settings: Settings) -> str:

@@ -27,8 +27,8 @@ _OPTIONS = (
     "--project-dir", str(SQL_FOLDER), "--profiles-dir", str(SQL_FOLDER),
 )  # fmt: skip
 # What the project's files leave open; dbt takes it from the environment only.
-_BUILD_FILE, _MEMORY = "WAREHOUSE_BUILD_FILE", "WAREHOUSE_BUILD_MEMORY"
-_THREADS = "WAREHOUSE_BUILD_THREADS"
+_BUILD_FILE, _UNPUBLISHED_FILE = "WAREHOUSE_BUILD_FILE", "WAREHOUSE_BUILD_UNPUBLISHED_FILE"
+_MEMORY, _THREADS = "WAREHOUSE_BUILD_MEMORY", "WAREHOUSE_BUILD_THREADS"
 _FOLDERS = "DBT_TARGET_PATH", "DBT_LOG_PATH"
 _KEPT = SQL_FOLDER / "target" / "parsed.msgpack"
 # dbt keeps its settings in the process: what a failed run left parsing must end first.
@@ -46,13 +46,14 @@ class Models:
 
     def __init__(self, run: Run) -> None:
         self.build_file = run.settings.build_file
+        self._unpublished_file = run.settings.unpublished_file
         self._target = run.settings.build / "dbt"
         self._variables = ["--vars", _variables(run.settings)]
         self._manifest: Any = None
         self._may_begin = threading.Event()
         # To add a name moves the whole environment, which DuckDB may be reading in another thread:
         # the process would die of it. To give one another value moves nothing.
-        for name in (_BUILD_FILE, _MEMORY, _THREADS, *_FOLDERS):
+        for name in (_BUILD_FILE, _UNPUBLISHED_FILE, _MEMORY, _THREADS, *_FOLDERS):
             os.environ.setdefault(name, "")
         self._thread = threading.Thread(target=self._parse, name="models", daemon=True)
         self._thread.start()
@@ -77,8 +78,9 @@ class Models:
         manifest = self.parsed()
         with _DBT:
             _set_environment(
-                self.build_file, self._target, memory_for(touched), threads_beside(CORES)
-            )
+                self.build_file, self._unpublished_file, self._target,
+                memory_for(touched), threads_beside(CORES),
+            )  # fmt: skip
             return dbtRunner(manifest=manifest).invoke(
                 ["build", *_OPTIONS, *self._variables, *left_out]
             )
@@ -94,10 +96,11 @@ class Models:
         with _DBT:
             from dbt.cli.main import dbtRunner
 
-            # A parse is the same wherever the file is, however much memory and how many threads
+            # A parse is the same wherever the files are, however much memory and how many threads
             # there are, and whatever the variables are: models use them in their SQL only. dbt
             # would parse anew for others.
-            _set_environment(Path(self.build_file.name), self._target, _LEAST_MEMORY, 1)
+            names = Path(self.build_file.name), Path(self._unpublished_file.name)
+            _set_environment(*names, self._target, _LEAST_MEMORY, 1)
             # Another user of the installation may have kept it for himself.
             is_kept = os.access(_KEPT, os.R_OK)
             kept = ["--partial-parse-file-path", str(_KEPT)] if is_kept else []
@@ -175,8 +178,11 @@ def _written_at(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def _set_environment(build_file: Path, target: Path, memory: int, threads: int) -> None:
+def _set_environment(
+    build_file: Path, unpublished_file: Path, target: Path, memory: int, threads: int
+) -> None:
     os.environ[_BUILD_FILE] = str(build_file)
+    os.environ[_UNPUBLISHED_FILE] = str(unpublished_file)
     os.environ[_MEMORY] = f"{memory}MB"
     os.environ[_THREADS] = str(threads)
     for name in _FOLDERS:

@@ -26,6 +26,11 @@ TIMEZONE = "Europe/Madrid"
 VARIABLES = {"timezone": TIMEZONE, "language": "en", "monthly_budget": 100}
 
 
+def beside(build_file: Path) -> Path:
+    """The unpublished file of a build file."""
+    return build_file.with_name("unpublished.duckdb")
+
+
 class Dbt:
     """dbt in this process; it parses the project once, and accepts nothing that is deprecated.
 
@@ -63,6 +68,7 @@ class Dbt:
         manifest = self._manifest and self._manifest.deepcopy()
         environment = {
             "WAREHOUSE_BUILD_FILE": str(build_file),
+            "WAREHOUSE_BUILD_UNPUBLISHED_FILE": str(beside(build_file)),
             "DBT_TARGET_PATH": str(target),
             "DBT_LOG_PATH": str(target),
         }
@@ -113,6 +119,8 @@ class Build:
         # A load may show messages of other days too: all of them is always right.
         tables.append(("touched_messages", typed(MESSAGES, new)))
         config = {"storage_compatibility_version": STORAGE_VERSION}
+        with duckdb.connect(str(beside(self.path)), config=config):
+            pass
         with duckdb.connect(str(self.path), config=config) as connection:
             connection.execute("set TimeZone = 'UTC'")
             connection.execute("create schema if not exists lake")
@@ -165,6 +173,7 @@ class Build:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query; changes made by it stay."""
         with duckdb.connect(str(self.path)) as connection:
+            connection.execute(f"attach '{beside(self.path)}' as unpublished")
             connection.execute("set TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 

@@ -125,7 +125,7 @@ def test_a_recipient_has_an_address_and_was_written_to_or_wrote(
     )
     assert build.query(
         "select recipient, message_count, reply_count, message_cost "
-        "from intermediate.int_daily_recipients order by all"
+        "from unpublished.intermediate.int_daily_recipients order by all"
     ) == [(ANA, 0, 1, None), (EVA, 1, 0, None)]
 
 
@@ -260,7 +260,8 @@ def test_many_days_are_put_in_their_order(new_build: Callable[[], Build]) -> Non
             }
         )
         assert (build.shown(f"select '{clause}' as said")["said"] or "") == expected
-    for table, day in (("int_daily_recipients", "message_date"), ("int_monthly_leaders", "month")):
-        rows = build.query(f"select {day} from intermediate.{table} order by rowid")
+    for table, day in (("unpublished.intermediate.int_daily_recipients", "message_date"),
+                       ("unpublished.intermediate.int_monthly_leaders", "month")):  # fmt: skip
+        rows = build.query(f"select {day} from {table} order by rowid")
         assert len(rows) == 70
         assert rows == sorted(rows)

@@ -23,8 +23,8 @@ MANY = [f"many {number:04d}" for number in range(2_400)]
 FEW = [f"few {number:03d}" for number in range(400)]
 KEPT = (
     "intermediate.int_monthly_cutoffs",
-    "intermediate.int_monthly_leaders",
-    "intermediate.int_past_leaders",
+    "unpublished.intermediate.int_monthly_leaders",
+    "unpublished.intermediate.int_past_leaders",
     "intermediate.int_monthly_winners",
     "reports.top_recipients",
     "marts.page_recipients",
@@ -83,7 +83,7 @@ def test_leaders_that_are_followed_are_those_of_all(new_build: Callable[[], Buil
         for (day, recipient), of_them in sent.items():
             counts[recipient] += of_them if day.startswith("2026-10") else 0
         leaders = followed.query(
-            "select recipient, message_count from intermediate.int_monthly_leaders "
+            "select recipient, message_count from unpublished.intermediate.int_monthly_leaders "
             "where month = '2026-10-01'"
         )
         assert dict(leaders) == {name: got for name, got in counts.items() if got > cutoff}
@@ -109,11 +109,11 @@ def test_what_is_kept_of_the_past_is_computed_anew_with_it(new_build: Callable[[
     sent = {("2026-09-20", "past"): 3, ("2026-10-20", "late"): 2, ("2026-11-02", "late"): 2}
     followed.update(lake(sent), upto=LAST)
     # Nothing of the past changes: a wrong figure there would stay.
-    followed.query("update intermediate.int_past_leaders set country = 'XX'")
+    followed.query("update unpublished.intermediate.int_past_leaders set country = 'XX'")
     followed.update(lake(sent | {("2026-11-03", "late"): 1}), upto=LAST)
-    assert followed.query("select recipient, country from intermediate.int_past_leaders") == [
-        ("past", "XX")
-    ]
+    assert followed.query(
+        "select recipient, country from unpublished.intermediate.int_past_leaders"
+    ) == [("past", "XX")]
     # It does change now.
     then = lake(sent | {("2026-11-03", "late"): 1, ("2026-09-20", "past"): 4})
     followed.update(then, upto=LAST)

@@ -21,6 +21,8 @@ from flows.tasks.model import Models, memory_for, model, threads_beside
 from tests.sql.conftest import Build
 from transforms.tables import MESSAGES
 
+GIVEN = ("FILE", "UNPUBLISHED_FILE", "MEMORY", "THREADS")
+
 
 @pytest.mark.parametrize(("message_count", "megabytes"), [(0, 300), (10**6, 300), (10**8, 3000)])
 def test_a_long_history_computed_anew_has_more(message_count: int, megabytes: int) -> None:
@@ -67,7 +69,7 @@ def test_a_run_gives_duckdb_what_its_messages_need_and_the_cores_that_are_left(
         "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
         "TWILIO_AUTH_TOKEN": "0" * 32,
         # What a run sets for dbt is as it was afterwards.
-        **dict.fromkeys((f"WAREHOUSE_BUILD_{name}" for name in ("FILE", "MEMORY", "THREADS")), ""),
+        **dict.fromkeys((f"WAREHOUSE_BUILD_{name}" for name in GIVEN), ""),
         **dict.fromkeys(("DBT_TARGET_PATH", "DBT_LOG_PATH"), str(tmp_path)),
     }.items():
         monkeypatch.setenv(name, value)

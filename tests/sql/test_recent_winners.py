@@ -177,7 +177,7 @@ def test_of_many_recipients_one_may_win_by_what_no_list_says(
     ) == [("2026-09-01", 1), ("2026-10-01", 1)]
     assert build.query(
         "select count(*), max(cutoff), bool_or(recipient = 'late') "
-        "from intermediate.int_past_leaders"
+        "from unpublished.intermediate.int_past_leaders"
     ) == [(1000, 2, False)]
     assert first_of(build, "all", "AC1") == [
         ("late", 28),

@@ -1,5 +1,6 @@
 -- depends_on: {{ ref('int_touched_dates') }}
 {{ config(
+    database='unpublished',
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',

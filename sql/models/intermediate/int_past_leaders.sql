@@ -1,6 +1,7 @@
 -- depends_on: {{ ref('int_touched_dates') }}
 {% set open_month = dates_of_recent_periods(ref('int_last_run')).open_month %}
 {{ config(
+    database='unpublished',
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
