@@ -29,7 +29,6 @@ from transforms.windows import join_spans
 # DuckDB clients back to 1.1 open a file of this storage version. Models name forms of compression
 # that it has and later ones no longer write (sql/models/intermediate/int_daily_recipients.yml).
 STORAGE_VERSION = "v1.0.0"
-_CONFIG = {"storage_compatibility_version": STORAGE_VERSION}  # for files that are made
 _KEPT_FOR = 24 * 3600  # seconds a replaced version stays for readers of an older warehouse
 
 
@@ -91,7 +90,9 @@ def _begin(settings: Settings) -> None:
     """Make both files, with what says of each that it belongs to the other."""
     build_id = uuid.uuid4().hex
     for file in _built_files(settings):
-        with duckdb.connect(str(file), config=_CONFIG) as connection:
+        with duckdb.connect(
+            str(file), config={"storage_compatibility_version": STORAGE_VERSION}
+        ) as connection:
             connection.execute("create schema pipeline")
             connection.execute("create table pipeline.build as select ? as id", [build_id])
 
