@@ -30,7 +30,6 @@ from transforms.windows import join_spans
 # DuckDB clients back to 1.1 open a file of this storage version. Models name forms of compression
 # that it has and later ones no longer write (sql/models/intermediate/int_daily_recipients.yml).
 STORAGE_VERSION = "v1.0.0"
-_CONFIG = {"storage_compatibility_version": STORAGE_VERSION}  # for files that are made
 # What no aggregate is made of. Whoever is seen again is seen later: that alone changes nothing.
 NOT_COMPARED = {"body": "varchar", "extra": "varchar", "last_seen_at": "timestamptz"}
 NOT_SHOWN = ", ".join(f"null::{kind} as {name}" for name, kind in NOT_COMPARED.items())
@@ -95,7 +94,9 @@ def _begin(settings: Settings) -> None:
     """Make both files, with what says of each that it belongs to the other."""
     build_id = uuid.uuid4().hex
     for file in _built_files(settings):
-        with duckdb.connect(str(file), config=_CONFIG) as connection:
+        with duckdb.connect(
+            str(file), config={"storage_compatibility_version": STORAGE_VERSION}
+        ) as connection:
             connection.execute("create schema pipeline")
             connection.execute("create table pipeline.build as select ? as id", [build_id])
 

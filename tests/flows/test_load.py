@@ -1,8 +1,12 @@
-"""What a load shows to the models: all of what they compute anew, and little else."""
+"""What a load shows to the models: all of what they compute anew, and little else. What does not
+belong together it begins anew."""
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +20,7 @@ import pytest
 
 from flows.lake import Lake
 from flows.settings import Settings, read_settings
-from flows.tasks.load import NOT_COMPARED, load
+from flows.tasks.load import NOT_COMPARED, STORAGE_VERSION, begin_anew, load
 from tests.sql.lake_rows import typed
 from transforms.tables import EXTRACTIONS, INSTANT, MESSAGES, MONEY
 
@@ -252,3 +256,141 @@ def test_a_day_that_was_read_again_is_shown(settings: Settings) -> None:
     assert touched_days(settings) == days
     assert wanted <= shown
     assert len(shown) < len(rows)
+
+
+def ids(settings: Settings) -> list[str]:
+    """What the build file and the unpublished one say which build they are of."""
+    found = []
+    for path in (settings.build_file, settings.unpublished_file):
+        with duckdb.connect(str(path), read_only=True) as connection:
+            ((build_id,),) = connection.execute("select id from pipeline.build").fetchall()
+            found.append(build_id)
+    return found
+
+
+def keep_something(settings: Settings) -> None:
+    with duckdb.connect(str(settings.unpublished_file)) as connection:
+        connection.execute("create table if not exists kept as select 1 as kept")
+
+
+def is_kept(settings: Settings) -> bool:
+    with duckdb.connect(str(settings.unpublished_file), read_only=True) as connection:
+        return bool(connection.execute("from duckdb_tables() where table_name = 'kept'").fetchall())
+
+
+def delete(path: Path, _: Path) -> None:
+    path.unlink()
+
+
+def take_of_another_build(path: Path, other: Path) -> None:
+    shutil.copyfile(other, path)
+
+
+def make_empty(path: Path, _: Path) -> None:
+    path.unlink()
+    duckdb.connect(str(path)).close()
+
+
+def cut_off(path: Path, _: Path) -> None:
+    os.truncate(path, 5000)
+
+
+def write_over(path: Path, _: Path) -> None:
+    path.write_bytes(b"no database" * 5000)
+
+
+@pytest.mark.parametrize("settings", ["UTC"], indirect=True)
+@pytest.mark.parametrize("file", ["build_file", "unpublished_file"])
+@pytest.mark.parametrize("harm", [delete, take_of_another_build, make_empty, cut_off, write_over])
+def test_a_file_without_its_other_half_begins_both_anew(
+    settings: Settings, file: str, harm: Callable[[Path, Path], None]
+) -> None:
+    """Else the unpublished one would get a few touched days, and lack all others in silence."""
+    rows = messages(random.Random(1), ZoneInfo("UTC"))
+    write(Lake(settings.lake), rows)
+    load_and_build(settings)
+    keep_something(settings)
+    # That of another data root: alike in everything, but not of this build.
+    other = settings.build / f"other.{file}"
+    shutil.copyfile(getattr(settings, file), other)
+    begin_anew.fn(settings)
+    load_and_build(settings)
+    keep_something(settings)
+    before = ids(settings)
+    assert touched(settings) == []
+    assert ids(settings) == before
+    assert is_kept(settings)
+
+    harm(getattr(settings, file), other)
+
+    assert {sid for sid, *_ in touched(settings)} == {row["message_sid"] for row in rows}
+    one, same = ids(settings)
+    assert one == same
+    assert one not in before
+    assert not is_kept(settings)
+
+
+@pytest.mark.parametrize("settings", ["UTC"], indirect=True)
+def test_a_load_may_die_before_each_of_its_steps(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = messages(random.Random(1), ZoneInfo("UTC"))
+    write(Lake(settings.lake), rows)
+    connect, unlink = duckdb.connect, Path.unlink
+    left = 0
+
+    def spied(work: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*args: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            return work(*args, **options)
+
+        return step
+
+    deaths = 0
+    while True:
+        load_and_build(settings)
+        keep_something(settings)
+        before = ids(settings)
+        with monkeypatch.context() as dying:
+            left = deaths
+            dying.setattr("flows.tasks.load.duckdb.connect", spied(connect))
+            dying.setattr("flows.tasks.load.Path.unlink", spied(unlink))
+            try:
+                begin_anew.fn(settings)
+                load.fn(settings)
+            except KeyboardInterrupt:
+                deaths += 1
+            else:
+                break
+        shown = {sid for sid, *_ in touched(settings)}
+        one, same = ids(settings)
+        assert one == same
+        # Nothing was begun anew, or all of it.
+        assert is_kept(settings) == (one in before) == (shown == set())
+    assert deaths > 8
+
+
+@pytest.mark.parametrize("settings", ["UTC"], indirect=True)
+def test_to_begin_anew_leaves_neither_file(settings: Settings) -> None:
+    load_and_build(settings)
+    files = [settings.build_file, settings.unpublished_file]
+    files += [path.with_name(f"{path.name}.wal") for path in files]
+    for path in files[2:]:
+        path.touch()
+    begin_anew.fn(settings)
+    assert not [path for path in files if path.exists()]
+
+
+@pytest.mark.parametrize("settings", ["UTC"], indirect=True)
+def test_both_files_are_of_the_version_that_their_compression_is_of(settings: Settings) -> None:
+    load.fn(settings)
+    # As dbt opens them.
+    with duckdb.connect(str(settings.build_file)) as connection:
+        connection.execute(f"attach '{settings.unpublished_file}' as unpublished")
+        versions = connection.execute(
+            "select tags['storage_version'] from duckdb_databases() where path is not null"
+        ).fetchall()
+    assert versions == [(f"{STORAGE_VERSION}+",)] * 2

@@ -389,6 +389,48 @@ def test_the_published_file_holds_only_what_is_published_all_of_it_commented(
     assert {name for schema, name, _ in relations if schema == "lake"} == set(TABLES)
 
 
+def test_what_the_models_keep_for_themselves_is_not_copied(warehouse: Warehouse) -> None:
+    build = warehouse.root / "build"
+    with duckdb.connect(str(build / "unpublished.duckdb"), read_only=True) as connection:
+        ((rows,),) = connection.execute(
+            "select count(*) from intermediate.int_daily_recipients"
+        ).fetchall()
+        forms = connection.execute(
+            "select column_name, compression "
+            "from pragma_storage_info('intermediate.int_daily_recipients') "
+            "where segment_type = 'VARCHAR'"
+        ).fetchall()
+    assert rows > 100
+    assert {("account_sid", "Dictionary"), ("recipient", "FSST")} <= set(forms)
+    for path in (build / "warehouse.duckdb", warehouse.root / "warehouse.duckdb"):
+        with duckdb.connect(str(path), read_only=True) as connection:
+            names = connection.execute("select table_name from duckdb_tables()").fetchall()
+            views = connection.execute(
+                "select sql from duckdb_views() "
+                "where not internal and schema_name != 'intermediate'"
+            ).fetchall()
+        assert ("int_daily_recipients",) not in names
+        assert not [sql for (sql,) in views if "unpublished" in sql]
+    assert not (build / "unpublished.duckdb.wal").exists()
+
+
+def test_what_the_models_keep_may_be_lost(warehouse: Warehouse) -> None:
+    """The run after computes all of history anew, and not what it thinks has changed."""
+    unpublished = warehouse.root / "build" / "unpublished.duckdb"
+
+    def kept() -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(unpublished), read_only=True) as connection:
+            return connection.execute(
+                "from intermediate.int_daily_recipients order by all"
+            ).fetchall()
+
+    reports, before = warehouse.reports(), kept()
+    unpublished.unlink()
+    warehouse.run("daily", now=NOW)
+    assert kept() == before
+    assert warehouse.reports() == reports
+
+
 def test_a_failing_test_leaves_yesterdays_warehouse(tmp_path: Path, account: Server) -> None:
     from flows.errors import ModelError
 
