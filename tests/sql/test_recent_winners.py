@@ -174,7 +174,7 @@ def test_of_many_recipients_one_may_win_by_what_no_list_says(
 
     assert build.query(
         "select month::varchar, message_count from intermediate.int_monthly_cutoffs order by all"
-    ) == [("2026-09-01", 1), ("2026-10-01", 1)]
+    ) == [("2026-09-01", 2), ("2026-10-01", 2)]
     assert build.query(
         "select count(*), max(cutoff), bool_or(recipient = 'late') "
         "from unpublished.intermediate.int_past_leaders"
@@ -188,3 +188,23 @@ def test_of_many_recipients_one_may_win_by_what_no_list_says(
     assert build.query(
         "select count(*) from intermediate.int_recent_candidates where page_period = 'all'"
     ) == [(22,)]
+
+
+def test_where_all_got_the_same_the_first_addresses_win_and_few_are_added_up(
+    new_build: Callable[[], Build],
+) -> None:
+    sent = [
+        ("AC1", f"2026-{month}-10", f"reader {number:04d}", 2)
+        for month in ("09", "10")
+        for number in range(3_000)
+    ]
+    build = build_of(sent, new_build)
+
+    assert first_of(build, "all", "AC1") == [(f"reader {number:04d}", 4) for number in range(20)]
+    assert first_of(build, "2026-10", "all") == [
+        (f"reader {number:04d}", 2) for number in range(20)
+    ]
+    ((candidates,),) = build.query(
+        "select count(*) from intermediate.int_recent_candidates where page_period = 'all'"
+    )
+    assert candidates < 2_500

@@ -8,7 +8,7 @@
 
 with
 
-days as (
+days as not materialized (
 
     select
         date_trunc('month', message_date)::date as month,
@@ -27,7 +27,7 @@ days as (
 
 -- One in sixteen, whoever they are: what these got is known exactly, and so that there are leaders
 -- enough.
-sampled as (
+sampled as materialized (
 
     select
         month,
@@ -66,24 +66,48 @@ counts_in_order as (
         sum(recipient_count) over (
             partition by month, account_sid
             order by message_count desc
-        ) - recipient_count as above_count,
+        ) as recipients_so_far,
         -- of all leaders there are a hundred at least, as many as a report lists
-        greatest(100, sum(recipient_count) over (partition by month, account_sid) / 50)
+        greatest(100, sum(recipient_count) over (partition by month, account_sid) // 50)
             as wanted_count
     from counts
+
+),
+
+-- How many the last of the leaders has, and the how manieth of those who have as many it is.
+last_of_leaders as (
+
+    select
+        month,
+        account_sid,
+        message_count,
+        wanted_count - (recipients_so_far - recipient_count) as place
+    from counts_in_order
+    where
+        recipients_so_far >= wanted_count
+        and recipients_so_far - recipient_count < wanted_count
 
 ),
 
 cutoffs as (
 
     select
-        month,
-        account_sid,
-        max(message_count) filter (where above_count >= wanted_count) as message_count
-    from counts_in_order
-    group by
-        month,
-        account_sid
+        sampled.month,
+        sampled.account_sid,
+        sampled.message_count,
+        sampled.recipient,
+        last_of_leaders.place
+    from sampled
+    inner join last_of_leaders
+        on
+            sampled.month = last_of_leaders.month
+            and sampled.account_sid = last_of_leaders.account_sid
+            and sampled.message_count = last_of_leaders.message_count
+    qualify
+        row_number() over (
+            partition by sampled.month, sampled.account_sid
+            order by sampled.recipient
+        ) = last_of_leaders.place
 
 ),
 
@@ -100,7 +124,8 @@ accounts as (
 select
     accounts.month,
     accounts.account_sid,
-    coalesce(cutoffs.message_count, 0) as message_count
+    coalesce(cutoffs.message_count, 0) as message_count,
+    cutoffs.recipient
 
 from accounts
 left join cutoffs

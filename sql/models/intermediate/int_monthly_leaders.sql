@@ -46,8 +46,26 @@ touched as (
                 on
                     leaders.month = cutoffs.month
                     and leaders.account_sid = cutoffs.account_sid
-                    and leaders.cutoff <= cutoffs.message_count
+                    and (
+                        leaders.cutoff < cutoffs.message_count
+                        or (
+                            leaders.cutoff = cutoffs.message_count
+                            and coalesce(leaders.last_recipient >= cutoffs.recipient, true)
+                        )
+                    )
             where {{ is_touched('leaders.month', ref('int_touched_dates'), of_months=true) }}
+
+        ),
+
+        accounts_anew as materialized (
+
+            select
+                month,
+                account_sid
+            from cutoffs
+            where
+                {{ is_touched('month', ref('int_touched_dates'), of_months=true) }}
+                and (month, account_sid) not in (select (month, account_sid) from leaders_before)
 
         ),
 
@@ -63,12 +81,18 @@ touched as (
             from days
             where
                 message_count > 0
-                and (
-                    {{ is_touched('message_date', ref('int_touched_dates')) }}
-                    or (month, account_sid) not in (
-                        select (month, account_sid) from leaders_before
-                    )
-                )
+                and {{ is_touched('message_date', ref('int_touched_dates')) }}
+            union
+            select
+                days.month,
+                days.account_sid,
+                days.recipient
+            from days
+            semi join accounts_anew
+                on
+                    days.month = accounts_anew.month
+                    and days.account_sid = accounts_anew.account_sid
+            where days.message_count > 0
 
         ),
 
@@ -112,12 +136,19 @@ recipients as (
 
 select
     recipients.*,
-    cutoffs.message_count as cutoff
+    cutoffs.message_count as cutoff,
+    cutoffs.recipient as last_recipient
 
 from recipients
 inner join cutoffs
     on
         recipients.month = cutoffs.month
         and recipients.account_sid = cutoffs.account_sid
-        and recipients.message_count > cutoffs.message_count
+        and (
+            recipients.message_count > cutoffs.message_count
+            or (
+                recipients.message_count = cutoffs.message_count
+                and recipients.recipient <= cutoffs.recipient
+            )
+        )
 {{ in_order_of('recipients.month', ref('int_touched_dates')) }}

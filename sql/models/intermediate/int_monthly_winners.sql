@@ -25,7 +25,8 @@ cutoffs as materialized (
     select
         cutoffs.month,
         scopes_of_all.scope,
-        sum(cutoffs.message_count) as message_count
+        sum(cutoffs.message_count) as message_count,
+        max(cutoffs.recipient) as last_recipient
     from {{ ref('int_monthly_cutoffs') }} as cutoffs
     inner join scopes_of_all
         on cutoffs.account_sid = scopes_of_all.account_sid
@@ -73,18 +74,45 @@ fewest_known as (
 
 ),
 
+-- Who has as many as all cutoffs comes after all leaders that have as many.
+before_all_others as (
+
+    select
+        leaders.month,
+        leaders.scope,
+        count(*) as recipient_count
+    from leaders
+    inner join cutoffs
+        on
+            leaders.month = cutoffs.month
+            and leaders.scope = cutoffs.scope
+            and leaders.message_count >= cutoffs.message_count
+            and leaders.recipient <= cutoffs.last_recipient
+    group by
+        leaders.month,
+        leaders.scope
+
+),
+
 bounds as materialized (
 
     select
         cutoffs.month,
         cutoffs.scope,
         cutoffs.message_count as cutoff_count,
-        coalesce(fewest_known.message_count, 1) as fewest_count
+        coalesce(fewest_known.message_count, 1) as fewest_count,
+        cutoffs.message_count
+        + if(coalesce(before_all_others.recipient_count, 0) < 20, 1, 0)
+        > coalesce(fewest_known.message_count, 1) as needs_everybody
     from cutoffs
     left join fewest_known
         on
             cutoffs.month = fewest_known.month
             and cutoffs.scope = fewest_known.scope
+    left join before_all_others
+        on
+            cutoffs.month = before_all_others.month
+            and cutoffs.scope = before_all_others.scope
 
 ),
 
@@ -126,7 +154,7 @@ everybody as (
         on
             days.month = bounds.month
             and days.scope = bounds.scope
-            and bounds.cutoff_count >= bounds.fewest_count
+            and bounds.needs_everybody
     group by
         days.month,
         days.scope,

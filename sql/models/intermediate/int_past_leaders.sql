@@ -27,7 +27,8 @@ cutoffs_of_accounts as (
 
     select
         account_sid,
-        sum(message_count) as message_count
+        sum(message_count) as message_count,
+        max(recipient) as last_recipient
     from cutoffs
     group by account_sid
 
@@ -70,18 +71,33 @@ ranked as (
 
 ),
 
+-- Of those who have as many as the cutoff, who is not listed comes after the last recipient: after
+-- the last that is listed, and who was never a leader after all of the months' last ones.
 cutoffs_of_past as (
 
     select
         cutoffs_of_accounts.account_sid,
-        greatest(
-            any_value(cutoffs_of_accounts.message_count),
-            max(ranked.most_count) filter (where ranked.recipient_rank > {{ listed }})
-        ) as cutoff
+        greatest(cutoffs_of_accounts.message_count, next_one.most_count) as cutoff,
+        least(
+            case
+                when cutoffs_of_accounts.message_count = cutoff
+                    then cutoffs_of_accounts.last_recipient
+            end,
+            case
+                when next_one.most_count < cutoff then null
+                when last_one.most_count = next_one.most_count then last_one.recipient
+                else ''
+            end
+        ) as last_recipient
     from cutoffs_of_accounts
-    left join ranked
-        on cutoffs_of_accounts.account_sid = ranked.account_sid
-    group by cutoffs_of_accounts.account_sid
+    left join ranked as last_one
+        on
+            cutoffs_of_accounts.account_sid = last_one.account_sid
+            and last_one.recipient_rank = {{ listed }}
+    left join ranked as next_one
+        on
+            cutoffs_of_accounts.account_sid = next_one.account_sid
+            and next_one.recipient_rank = {{ listed }} + 1
 
 ),
 
@@ -130,7 +146,8 @@ select
     listed.reply_count::bigint as reply_count,
     listed.last_message_at,
     -- an account that only got replies had no leaders
-    coalesce(cutoffs_of_past.cutoff, 0)::bigint as cutoff
+    coalesce(cutoffs_of_past.cutoff, 0)::bigint as cutoff,
+    cutoffs_of_past.last_recipient
 
 from listed
 left join cutoffs_of_past

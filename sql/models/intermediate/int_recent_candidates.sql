@@ -36,7 +36,8 @@ leaders as not materialized (
         account_sid,
         recipient,
         message_count,
-        cutoff
+        cutoff,
+        last_recipient
     from {{ ref('int_monthly_leaders') }}
     where month >= least({{ dates.open_month }}, date_trunc('month', {{ dates.last_90_days }}))
     union all
@@ -45,7 +46,8 @@ leaders as not materialized (
         account_sid,
         recipient,
         message_count,
-        cutoff
+        cutoff,
+        last_recipient
     from {{ ref('int_past_leaders') }}
 
 ),
@@ -55,7 +57,8 @@ cutoffs as materialized (
     select distinct
         month,
         account_sid,
-        cutoff
+        cutoff,
+        last_recipient
     from leaders
 
 ),
@@ -93,7 +96,8 @@ cutoffs_by_period as (
         select
             '{{ period }}' as page_period,
             account_scopes.scope,
-            sum(cutoffs.cutoff) as cutoff_count
+            sum(cutoffs.cutoff) as cutoff_count,
+            max(cutoffs.last_recipient) as last_recipient
         from cutoffs
         inner join account_scopes
             on cutoffs.account_sid = account_scopes.account_sid
@@ -181,6 +185,27 @@ days_by_period as (
 
 -- The twentieth of all has no less than the twentieth of these, of whom it is known what they got
 -- at least.
+known as not materialized (
+
+    {% for period in whole_months_of %}
+        select
+            '{{ period }}' as page_period,
+            scope,
+            recipient,
+            {{ period }}_known_count as message_count
+        from leaders_once
+        where {{ period }}_known_count > 0
+        union all
+    {% endfor %}
+    select
+        page_period,
+        scope,
+        recipient,
+        message_count
+    from days_by_period
+
+),
+
 fewest_known as (
 
     {% for period in whole_months_of %}
@@ -220,6 +245,26 @@ fewest_to_win as (
 
 ),
 
+-- Who has as many as all cutoffs comes after all leaders that have as many.
+before_all_others as (
+
+    select
+        known.page_period,
+        known.scope,
+        count(distinct known.recipient) as recipient_count
+    from known
+    inner join cutoffs_by_period
+        on
+            known.page_period = cutoffs_by_period.page_period
+            and known.scope = cutoffs_by_period.scope
+            and known.message_count >= cutoffs_by_period.cutoff_count
+            and known.recipient <= cutoffs_by_period.last_recipient
+    group by
+        known.page_period,
+        known.scope
+
+),
+
 bounds as materialized (
 
     select
@@ -227,7 +272,10 @@ bounds as materialized (
         cutoffs_by_period.scope,
         cutoffs_by_period.cutoff_count,
         periods.start_date,
-        coalesce(fewest_to_win.message_count, 1) as fewest_count
+        coalesce(fewest_to_win.message_count, 1) as fewest_count,
+        cutoffs_by_period.cutoff_count
+        + if(coalesce(before_all_others.recipient_count, 0) < 20, 1, 0)
+        > coalesce(fewest_to_win.message_count, 1) as needs_everybody
     from cutoffs_by_period
     inner join periods
         on cutoffs_by_period.page_period = periods.page_period
@@ -235,6 +283,10 @@ bounds as materialized (
         on
             cutoffs_by_period.page_period = fewest_to_win.page_period
             and cutoffs_by_period.scope = fewest_to_win.scope
+    left join before_all_others
+        on
+            cutoffs_by_period.page_period = before_all_others.page_period
+            and cutoffs_by_period.scope = before_all_others.scope
 
 ),
 
@@ -250,7 +302,7 @@ everybody as (
     inner join bounds
         on
             account_scopes.scope = bounds.scope
-            and bounds.cutoff_count >= bounds.fewest_count
+            and bounds.needs_everybody
             and (
                 bounds.page_period = 'all'
                 or (
@@ -264,21 +316,118 @@ everybody as (
         days.recipient
     having sum(days.message_count) >= any_value(bounds.fewest_count)
 
+),
+
+may_win as materialized (
+
+    {% for period in months_of %}
+        select
+            '{{ period }}' as page_period,
+            leaders_once.scope,
+            leaders_once.recipient,
+            leaders_once.{{ period }}_count
+            + bounds.cutoff_count
+            - leaders_once.{{ period }}_cutoff_count as most_count,
+            bounds.fewest_count
+        from leaders_once
+        inner join bounds
+            on
+                leaders_once.scope = bounds.scope
+                and leaders_once.{{ period }}_count
+                + bounds.cutoff_count
+                - leaders_once.{{ period }}_cutoff_count
+                >= bounds.fewest_count
+        where bounds.page_period = '{{ period }}'
+        {% if not loop.last %}
+            union all
+        {% endif %}
+    {% endfor %}
+
+),
+
+-- Of those of whom the past as a whole says little its months may say that they had too few. Who is
+-- left has to be looked for in all of its days.
+of_unknown_past as materialized (
+
+    select * from may_win
+    where
+        page_period = 'all'
+        and recipient not in (select recipient from {{ ref('int_past_leaders') }})
+
+),
+
+most_of_past as (
+
+    select
+        account_scopes.scope,
+        sum(cutoffs_of_months.message_count) as months_count
+    from {{ ref('int_monthly_cutoffs') }} as cutoffs_of_months
+    inner join account_scopes
+        on cutoffs_of_months.account_sid = account_scopes.account_sid
+    where cutoffs_of_months.month < {{ dates.open_month }}
+    group by account_scopes.scope
+
+),
+
+cutoffs_of_past as (
+
+    select
+        account_scopes.scope,
+        sum(cutoffs.cutoff) as past_count
+    from cutoffs
+    inner join account_scopes
+        on cutoffs.account_sid = account_scopes.account_sid
+    where cutoffs.month = {{ past }}
+    group by account_scopes.scope
+
+),
+
+leads_of_past as (
+
+    select
+        account_scopes.scope,
+        leaders_of_months.recipient,
+        sum(leaders_of_months.message_count - leaders_of_months.cutoff) as lead_count
+    from {{ ref('int_monthly_leaders') }} as leaders_of_months
+    inner join account_scopes
+        on leaders_of_months.account_sid = account_scopes.account_sid
+    where
+        leaders_of_months.month < {{ dates.open_month }}
+        and leaders_of_months.recipient in (select recipient from of_unknown_past)
+    group by
+        account_scopes.scope,
+        leaders_of_months.recipient
+
+),
+
+too_few as (
+
+    select of_unknown_past.recipient
+    from of_unknown_past
+    inner join most_of_past
+        on of_unknown_past.scope = most_of_past.scope
+    inner join cutoffs_of_past
+        on of_unknown_past.scope = cutoffs_of_past.scope
+    left join leads_of_past
+        on
+            of_unknown_past.scope = leads_of_past.scope
+            and of_unknown_past.recipient = leads_of_past.recipient
+    group by of_unknown_past.recipient
+    having
+        bool_and(
+            of_unknown_past.most_count
+            - cutoffs_of_past.past_count
+            + most_of_past.months_count
+            + coalesce(leads_of_past.lead_count, 0)
+            < of_unknown_past.fewest_count
+        )
+
 )
 
-{% for period in months_of %}
-    select
-        '{{ period }}' as page_period,
-        leaders_once.recipient
-    from leaders_once
-    inner join bounds
-        on
-            leaders_once.scope = bounds.scope
-            and leaders_once.{{ period }}_count
-            + bounds.cutoff_count
-            - leaders_once.{{ period }}_cutoff_count
-            >= bounds.fewest_count
-    where bounds.page_period = '{{ period }}'
-    union
-{% endfor %}
+select distinct
+    page_period,
+    recipient
+from may_win
+where page_period <> 'all' or recipient not in (select recipient from too_few)
+union
 select * from everybody
