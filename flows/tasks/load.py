@@ -30,7 +30,7 @@ from transforms.windows import join_spans
 # DuckDB clients back to 1.1 open a file of this storage version. Models name forms of compression
 # that it has and later ones no longer write (sql/models/intermediate/int_daily_recipients.yml).
 STORAGE_VERSION = "v1.0.0"
-# What no aggregate is made of. Whoever is seen again is seen later: that alone changes nothing.
+# What no aggregate is made of.
 NOT_COMPARED = {"body": "varchar", "extra": "varchar", "last_seen_at": "timestamptz"}
 NOT_SHOWN = ", ".join(f"null::{kind} as {name}" for name, kind in NOT_COMPARED.items())
 _KEPT_FOR = 24 * 3600  # seconds a replaced version stays for readers of an older warehouse
@@ -57,9 +57,12 @@ def load(settings: Settings) -> None:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("begin")
         connection.execute("create schema if not exists lake")
-        connection.execute(
-            "create table if not exists pipeline.built (table_name varchar, path varchar)"
-        )
+        for name in ("built", "loaded"):
+            connection.execute(
+                f"create table if not exists pipeline.{name} (table_name varchar, path varchar)"
+            )
+        connection.execute("create table if not exists lake.touched_days (day date)")
+        connection.execute(UNBUILT_DAYS)
         connection.execute("create or replace table pipeline.fingerprint as select ? as value",
                            [fingerprint])  # fmt: skip
         connection.execute(
@@ -186,6 +189,18 @@ def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: 
     )
 
 
+# Days of a load of which no build succeeded: models may have kept what they made of them. The day
+# may be now as it was built, and would be touched no more.
+UNBUILT_DAYS = """
+    create or replace temporary table unbuilt_days as
+    select day from lake.touched_days
+    where exists(
+        (from pipeline.loaded except from pipeline.built)
+        union all
+        (from pipeline.built except from pipeline.loaded)
+    )
+"""
+
 # Local days on which something changed since the last successful build, from their first midnight
 # to the last of the next day, with the moment and time zone of marts.messages. Where clocks go back
 # over midnight a day has two; no clock goes back by more than three hours.
@@ -202,6 +217,8 @@ TOUCHED_DAYS = """
             ((window_end - interval 1 microsecond) at time zone $timezone)::date
         from changed_extractions
         where dataset in ('messages', 'unsent_messages')
+        union
+        select day, day from unbuilt_days
     ),
     days as (
         select distinct unnest(generate_series(first_day, last_day, interval 1 day))::date as day

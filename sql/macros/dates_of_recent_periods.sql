@@ -4,9 +4,9 @@
 {%- endmacro %}
 
 
-{# Where the last 7, 30 and 90 local days up to the last run's begin, where they end (exclusive), the
-   whole months within the last 90, and the month before the last run's, as dates written out (see
-   is_touched).
+{# Where the last 7, 30 and 90 local days up to the last run's begin, where they end (exclusive), where
+   the whole months within the last 90 begin and end (exclusive), and the month before the last run's, as
+   dates written out (see is_touched).
 
    last_run: int_last_run. #}
 {% macro dates_of_recent_periods(last_run) %}

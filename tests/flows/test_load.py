@@ -78,6 +78,12 @@ def load_and_build(settings: Settings) -> None:
         connection.execute("create or replace table pipeline.built as from pipeline.loaded")
 
 
+def forget(settings: Settings) -> None:
+    """Have the last load never been."""
+    with duckdb.connect(str(settings.build_file)) as connection:
+        connection.execute("create or replace table pipeline.loaded as from pipeline.built")
+
+
 def touched(settings: Settings) -> list[tuple[str, datetime, datetime | None]]:
     load.fn(settings)
     with duckdb.connect(str(settings.build_file)) as connection:
@@ -143,7 +149,31 @@ def test_a_day_is_touched_by_whatever_a_figure_is_made_of(settings: Settings) ->
         write(lake, [{**row, field.name: values[field.type]}, other])
         load.fn(settings)
         is_touching[field.name] = touched_days(settings) == {noon.astimezone(zone).date()}
+        forget(settings)
     assert [name for name, touches in is_touching.items() if not touches] == list(NOT_COMPARED)
+
+
+def test_days_of_a_load_that_was_not_built_stay_touched(settings: Settings) -> None:
+    """What models made of it may be there still, though the lake is again as it was."""
+    zone = ZoneInfo(settings.timezone)
+    noon = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    row = {"message_sid": "SM1", "account_sid": "AC1", "created_at": noon, "sent_at": noon}
+    other = {**row, "message_sid": "SM2", "sent_at": noon + timedelta(days=3)}
+    lake = Lake(settings.lake)
+    write(lake, [row, other])
+    load_and_build(settings)
+    days = [(noon + timedelta(days=later)).astimezone(zone).date() for later in (0, 3)]
+    write(lake, [{**row, "status": "sent"}, other])
+    load.fn(settings)
+    assert touched_days(settings) == {days[0]}
+    write(lake, [row, {**other, "status": "sent"}])
+    load.fn(settings)
+    assert touched_days(settings) == set(days)
+    write(lake, [row, other])
+    load_and_build(settings)
+    assert touched_days(settings) == set(days)
+    load.fn(settings)
+    assert touched_days(settings) == set()
 
 
 def test_a_message_that_is_there_twice_touches_its_day(settings: Settings) -> None:
@@ -211,6 +241,7 @@ def test_between_two_changed_days_little_is_shown(settings: Settings) -> None:
     write(lake, [{**rows[0], "status": "read"}, rows[5]])
     # SM0 and SM5 are of one file, which is shown whole; the day of SM5 is as it was.
     assert [sid for sid, *_ in touched(settings)] == ["SM0", "SM3", "SM4", "SM5", "SM6"]
+    forget(settings)
     write(lake, [rows[0], {**rows[5], "status": "read"}])
     assert [sid for sid, *_ in touched(settings)] == [f"SM{number}" for number in range(1, 7)]
     write(lake, [{**rows[0], "status": "read"}, {**rows[5], "sent_at": rows[0]["sent_at"]}])

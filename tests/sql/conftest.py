@@ -98,6 +98,7 @@ class Build:
         self._dbt = dbt
         self._built: LakeRows = {}
         self._shown: LakeRows = {}
+        self._is_unbuilt = False
 
     def show(self, lake: LakeRows) -> None:
         """Make schema `lake` hold these rows, and what changed since the last build, as load does.
@@ -131,7 +132,14 @@ class Build:
             changed = pa.table({"minute": pa.array(sorted(minutes), pa.int64())})
             connection.register("changed_minutes", changed)
             connection.register("changed_extractions", typed(EXTRACTIONS, read))
+            days = (
+                "select day from lake.touched_days"
+                if self._is_unbuilt
+                else "select null::date where false"
+            )
+            connection.execute(f"create temporary table unbuilt_days as from ({days}) days (day)")
             connection.execute(TOUCHED_DAYS, {"timezone": self._dbt.variables["timezone"]})
+        self._is_unbuilt = True
 
     def dbt(self, *options: str, warns: Set[str] = frozenset()) -> list[Any]:
         """`dbt build`; its results: none failed, and the tests that warned are those given."""
@@ -143,7 +151,7 @@ class Build:
         ]
         assert not failed
         assert {entry.node.name for entry in results if entry.status == "warn"} == warns
-        self._built = self._shown
+        self._built, self._is_unbuilt = self._shown, False
         return results
 
     def update(
@@ -162,7 +170,7 @@ class Build:
         """Show the lake and build a model, as a run that fails then: nothing counts as built."""
         built = self._built
         self.update(lake, upto=model)
-        self._built = built
+        self._built, self._is_unbuilt = built, True
 
     def shown(self, sql: str) -> dict[str, Any]:
         """The one row that `dbt show` shows of a query."""

@@ -108,7 +108,8 @@ def test_a_run_that_failed_on_its_way_leaves_nobody_behind(new_build: Callable[[
     failed = {("2026-10-21", name): 1 for name in MANY[:2_000]} | {("2026-10-21", FEW[1]): 5}
     for model in ("int_daily_recipients", "int_monthly_cutoffs"):
         followed.fail_after(lake(before() | failed), model)
-    then = lake(before() | {("2026-10-21", FEW[2]): 1})
+    # All is again as it was, but for another day.
+    then = lake(before() | {("2026-10-22", FEW[2]): 1})
     followed.update(then, upto=LAST)
     anew.update(then, upto=LAST)
     assert kept(followed) == kept(anew)
