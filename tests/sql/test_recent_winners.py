@@ -208,3 +208,34 @@ def test_where_all_got_the_same_the_first_addresses_win_and_few_are_added_up(
         "select count(*) from intermediate.int_recent_candidates where page_period = 'all'"
     )
     assert candidates < 2_500
+
+
+@pytest.mark.parametrize(
+    ("halves", "periods"),
+    [
+        ((("AC1", "2026-09-10"), ("AC1", "2026-10-10")), ("all", "last_90_days")),
+        ((("AC1", "2026-10-10"), ("AC2", "2026-10-10")), ("all", "2026-10")),
+    ],
+)
+def test_who_leads_nowhere_may_win_by_all(
+    halves: tuple[tuple[str, str], ...], periods: tuple[str, ...], new_build: Callable[[], Build]
+) -> None:
+    """Where the cutoffs alone are enough, everybody is added up."""
+    sent = [(*half, "steady", 3) for half in halves]
+    for name, counts in (("first", (3, 1)), ("second", (1, 3))):
+        sent += [
+            (*half, f"{name} {number:04d}", of_half)
+            for half, of_half in zip(halves, counts, strict=True)
+            for number in range(1_900)
+        ]
+    build = build_of(sent, new_build)
+
+    assert build.query(
+        "select count(*) from unpublished.intermediate.int_monthly_leaders "
+        "where recipient = 'steady'"
+    ) == [(0,)]
+    for period in periods:
+        assert first_of(build, period, "all") == [
+            ("steady", 6),
+            *((f"first {number:04d}", 4) for number in range(19)),
+        ]

@@ -143,18 +143,40 @@ days as not materialized (
 
 ),
 
--- Where the cutoffs alone may be enough, everybody is added up.
-everybody as (
+-- Where the cutoffs alone may be enough, everybody is added up. First by number, of all accounts
+-- together: with addresses they would take a lot of memory.
+numbers as materialized (
 
     select
         days.month,
-        days.recipient
+        days.recipient_number
     from days
     inner join bounds
         on
             days.month = bounds.month
             and days.scope = bounds.scope
             and bounds.needs_everybody
+    group by
+        days.month,
+        days.recipient_number
+    having sum(days.message_count) >= min(bounds.fewest_count)
+
+),
+
+everybody as (
+
+    select
+        days.month,
+        days.recipient
+    from days
+    semi join numbers
+        on
+            days.month = numbers.month
+            and days.recipient_number = numbers.recipient_number
+    inner join bounds
+        on
+            days.month = bounds.month
+            and days.scope = bounds.scope
     group by
         days.month,
         days.scope,

@@ -13,6 +13,13 @@
     'all': months_of['all'],
     'last_90_days': "month >= " ~ dates.first_month ~ " and month < " ~ dates.last_month,
 } %}
+{% set until = " and message_date < " ~ dates.end_date %}
+{% set days_of = {
+    'all': "true",
+    'last_90_days': "message_date >= " ~ dates.last_90_days ~ until,
+    'last_30_days': "message_date >= " ~ dates.last_30_days ~ until,
+    'last_7_days': "message_date >= " ~ dates.last_7_days ~ until,
+} %}
 {% set beside_months %}
 message_date >= {{ dates.last_90_days }}
         and message_date < {{ dates.end_date }}
@@ -271,7 +278,6 @@ bounds as materialized (
         cutoffs_by_period.page_period,
         cutoffs_by_period.scope,
         cutoffs_by_period.cutoff_count,
-        periods.start_date,
         coalesce(fewest_to_win.message_count, 1) as fewest_count,
         cutoffs_by_period.cutoff_count
         + if(coalesce(before_all_others.recipient_count, 0) < 20, 1, 0)
@@ -291,30 +297,65 @@ bounds as materialized (
 ),
 
 -- Who is no leader got at most all cutoffs. Where these alone may be enough, everybody is added up.
-everybody as (
+-- First by number, of all accounts together: with addresses and accounts they would not fit into
+-- memory.
+in_need as materialized (
 
     select
         bounds.page_period,
-        days.recipient
-    from {{ ref('int_daily_recipients') }} as days
-    inner join account_scopes
-        on days.account_sid = account_scopes.account_sid
-    inner join bounds
-        on
-            account_scopes.scope = bounds.scope
-            and bounds.needs_everybody
-            and (
-                bounds.page_period = 'all'
-                or (
-                    days.message_date >= bounds.start_date
-                    and days.message_date < {{ dates.end_date }}
-                )
-            )
-    group by
-        bounds.page_period,
         bounds.scope,
-        days.recipient
-    having sum(days.message_count) >= any_value(bounds.fewest_count)
+        account_scopes.account_sid,
+        bounds.fewest_count
+    from bounds
+    inner join account_scopes
+        on bounds.scope = account_scopes.scope
+    where bounds.needs_everybody
+
+),
+
+{% for period in months_of %}
+    numbers_of_{{ period }} as materialized (
+
+        select recipient_number from {{ ref('int_daily_recipients') }}
+        where
+            {{ days_of[period] }}
+            and account_sid in (
+                select account_sid from in_need
+                where page_period = '{{ period }}'
+            )
+        group by recipient_number
+        having
+            sum(message_count)
+            >= (
+                select min(fewest_count) from in_need
+                where page_period = '{{ period }}'
+            )
+
+    ),
+{% endfor %}
+
+everybody as (
+
+    {% for period in months_of %}
+        select
+            '{{ period }}' as page_period,
+            days.recipient
+        from {{ ref('int_daily_recipients') }} as days
+        inner join in_need
+            on
+                days.account_sid = in_need.account_sid
+                and in_need.page_period = '{{ period }}'
+        where
+            {{ days_of[period] }}
+            and days.recipient_number in (select recipient_number from numbers_of_{{ period }})
+        group by
+            in_need.scope,
+            days.recipient
+        having sum(days.message_count) >= any_value(in_need.fewest_count)
+        {% if not loop.last %}
+            union all
+        {% endif %}
+    {% endfor %}
 
 ),
 
