@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.cores import CORES
 from flows.lake import Lake
 from flows.orchestration import task
 from flows.settings import SQL_FOLDER, Settings
@@ -41,27 +42,34 @@ def load(settings: Settings) -> None:
     """Make the build file show the lake as it is now.
 
     Beside the lake's tables there are, for the models only: `lake.touched_days` (those on which
-    something changed since the last successful build) and `lake.touched_messages` (all messages of
-    these days, and some of others). Another time zone, SQL, program version or lake schema begins
-    new files, so that every model is computed anew.
+    something changed since the last successful build, and whether a message did),
+    `lake.touched_messages` (all messages of these days, and some of others) and
+    `lake.changed_messages` (those of the days on which a message did). Another time zone, SQL,
+    program version or lake schema begins new files, so that every model is computed anew.
     """
     fingerprint = _fingerprint(settings)
+    # What a day brings is little, and dbt's import, which is waited for, needs the other core.
+    threads = 1
     if not _can_continue(settings, fingerprint):
         begin_anew.fn(settings)
         _begin(settings)
+        threads = CORES
     lake = Lake(settings.lake)
     current = {
         table.name: _version_files(lake, table, settings.versions) for table in TABLES.values()
     }
-    with duckdb.connect(str(settings.build_file)) as connection:
+    with duckdb.connect(str(settings.build_file), config={"threads": threads}) as connection:
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set parquet_metadata_cache = true")
         connection.execute("begin")
         connection.execute("create schema if not exists lake")
         for name in ("built", "loaded"):
             connection.execute(
                 f"create table if not exists pipeline.{name} (table_name varchar, path varchar)"
             )
-        connection.execute("create table if not exists lake.touched_days (day date)")
+        connection.execute(
+            "create table if not exists lake.touched_days (day date, is_changed boolean)"
+        )
         connection.execute(UNBUILT_DAYS)
         connection.execute("create or replace table pipeline.fingerprint as select ? as value",
                            [fingerprint])  # fmt: skip
@@ -70,11 +78,13 @@ def load(settings: Settings) -> None:
         )
         for name, paths in current.items():
             connection.execute("insert into pipeline.loaded select ?, unnest(?)", [name, paths])
+        have_all_columns = _look_into(connection, current[MESSAGES.name])
         for table in TABLES.values():
-            _show(connection, table, settings.versions, current[table.name])
+            is_alike = table is MESSAGES and have_all_columns
+            _show(connection, table, settings.versions, current[table.name], is_alike=is_alike)
         _find_changes(connection, settings.versions)
         connection.execute(TOUCHED_DAYS, {"timezone": settings.timezone})
-        _show_touched(connection, settings.versions, current[MESSAGES.name])
+        _show_touched(connection, settings.versions)
         connection.execute("commit")
         built = connection.execute("select path from pipeline.built").fetchall()
     needed = {path for paths in current.values() for path in paths} | {path for (path,) in built}
@@ -105,11 +115,11 @@ def _begin(settings: Settings) -> None:
 
 
 def _show(
-    connection: duckdb.DuckDBPyConnection, table: Table, versions: Path, paths: list[str]
-) -> None:
-    connection.execute(
-        f"create or replace view lake.{table.name} as {_select(table, versions, paths)}"
-    )
+    connection: duckdb.DuckDBPyConnection, table: Table, versions: Path, paths: list[str],
+    *, is_alike: bool,
+) -> None:  # fmt: skip
+    select = _select(table, versions, paths, is_alike=is_alike)
+    connection.execute(f"create or replace view lake.{table.name} as {select}")
     connection.execute(f"comment on view lake.{table.name} is {_literal(table.row)}")
     for name in table.schema.names:
         connection.execute(
@@ -161,18 +171,43 @@ def _find_changes(connection: duckdb.DuckDBPyConnection, versions: Path) -> None
     connection.execute(f"create temporary view changed_extractions as {new_rows} except {old_rows}")
 
 
-def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: list[str]) -> None:
+def _look_into(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> bool:
+    """Note of each file of messages what it says of itself: when they were created and sent, and
+    whether it has all columns. A file stays as it is, so only new ones are opened.
+
+    Returns whether all files have all columns.
+    """
+    connection.execute(
+        "create table if not exists pipeline.message_files (path varchar, created_from timestamptz,"
+        " created_to timestamptz, sent_from timestamptz, sent_to timestamptz, is_unsure boolean,"
+        " has_all_columns boolean)"
+    )
+    connection.execute(
+        "delete from pipeline.message_files where path not in (select unnest($paths::varchar[]))",
+        {"paths": paths},
+    )
+    known = connection.execute("select path from pipeline.message_files").fetchall()
+    new = sorted({*paths} - {path for (path,) in known})
+    if new:
+        connection.execute(_STATISTICS, {"paths": new, "columns": MESSAGES.schema.names})
+    ((count,),) = connection.execute(
+        "select count(*) from pipeline.message_files where has_all_columns"
+    ).fetchall()
+    return bool(count == len(paths))
+
+
+def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path) -> None:
     """Only these rows are looked through to compute the touched days anew, not all of history.
 
-    The statistics in the files say when their messages were created and sent. A file whose messages
-    were all created on other days, and some sent on a touched one (they had been scheduled), shows
-    no more than these. They are few, and copied: to find them, DuckDB reads when each message of
-    the file was sent. What is not compared is not shown, so that no model can depend on it; nor is
-    it copied, bodies above all: what was dropped from a DuckDB file can still be read in it.
+    A file whose messages were all created on other days, and some sent on a touched one (they had
+    been scheduled), shows no more than these. They are few, and copied: to find them, DuckDB reads
+    when each message of the file was sent. What is not compared is not shown, so that no model can
+    depend on it; nor is it copied, bodies above all: what was dropped from a DuckDB file can still
+    be read in it.
     """
     days = connection.execute("select begins, ends from lake.touched_days").fetchall()
-    files = connection.execute(_TOUCHED_FILES, {"paths": paths}).fetchall() if paths else []
-    partly = [path for path, is_whole in files if not is_whole]
+    files = connection.execute(_TOUCHED_FILES).fetchall()
+    partly = [path for path, is_whole, _ in files if not is_whole]
     sent_then = " or ".join(
         f"(sent_at >= '{begin}' and sent_at < '{end}')" for begin, end in join_spans(days)
     )
@@ -181,19 +216,22 @@ def _show_touched(connection: duckdb.DuckDBPyConnection, versions: Path, paths: 
         f"select * replace ({NOT_SHOWN}) from ({_select(MESSAGES, versions, partly)}) "
         f"where {sent_then or 'false'}"
     )
-    whole = _select(MESSAGES, versions, [path for path, is_whole in files if is_whole])
-    connection.execute(
-        f"create or replace view lake.touched_messages as "
-        f"select * replace ({NOT_SHOWN}) from ({whole}) "
-        "union all from pipeline.sent_on_touched_days"
-    )
+    for name, paths in {
+        "touched": [path for path, is_whole, _ in files if is_whole],
+        "changed": [path for path, is_whole, is_changed in files if is_whole and is_changed],
+    }.items():
+        connection.execute(
+            f"create or replace view lake.{name}_messages as "
+            f"select * replace ({NOT_SHOWN}) from ({_select(MESSAGES, versions, paths)}) "
+            "union all from pipeline.sent_on_touched_days"
+        )
 
 
 # Days of a load of which no build succeeded: models may have kept what they made of them. The day
 # may be now as it was built, and would be touched no more.
 UNBUILT_DAYS = """
     create or replace temporary table unbuilt_days as
-    select day from lake.touched_days
+    select day, is_changed from lake.touched_days
     where exists(
         (from pipeline.loaded except from pipeline.built)
         union all
@@ -203,86 +241,113 @@ UNBUILT_DAYS = """
 
 # Local days on which something changed since the last successful build, from their first midnight
 # to the last of the next day, with the moment and time zone of marts.messages. Where clocks go back
-# over midnight a day has two; no clock goes back by more than three hours.
+# over midnight a day has two; no clock goes back by more than three hours. Of a day that was only
+# read again no message changed, but may be settled now.
 TOUCHED_DAYS = """
     create or replace table lake.touched_days as
     with changes as (
         select
             (to_timestamp(60 * minute) at time zone $timezone)::date as first_day,
-            first_day as last_day
+            first_day as last_day,
+            true as is_changed
         from changed_minutes
         union
         select
             (window_start at time zone $timezone)::date,
-            ((window_end - interval 1 microsecond) at time zone $timezone)::date
+            ((window_end - interval 1 microsecond) at time zone $timezone)::date,
+            false
         from changed_extractions
         where dataset in ('messages', 'unsent_messages')
         union
-        select day, day from unbuilt_days
+        select day, day, is_changed from unbuilt_days
     ),
     days as (
-        select distinct unnest(generate_series(first_day, last_day, interval 1 day))::date as day
-        from changes
+        select day, bool_or(is_changed) as is_changed
+        from (
+            select
+                unnest(generate_series(first_day, last_day, interval 1 day))::date as day,
+                is_changed
+            from changes
+        )
+        group by day
     ),
     midnights as (
         select
             day,
+            is_changed,
             midnight,
             hours_before,
             (midnight::timestamp at time zone $timezone) - to_hours(hours_before) as instant
-        from (select day, unnest([day, day + 1]) as midnight from days)
+        from (select day, is_changed, unnest([day, day + 1]) as midnight from days)
         cross join range(4) as earlier (hours_before)
     )
     select
         day,
+        is_changed,
         min(instant) as begins,
         max(instant) as ends
     from midnights
     where hours_before = 0 or (instant at time zone $timezone)::date = midnight
-    group by day
+    group by day, is_changed
     order by day
 """
 
 # A file without statistics may hold anything.
-_TOUCHED_FILES = """
-    with files as (
-        select
-            file_name,
-            min(earliest) filter (path_in_schema = 'created_at') as created_from,
-            max(latest) filter (path_in_schema = 'created_at') as created_to,
-            min(earliest) filter (path_in_schema = 'sent_at') as sent_from,
-            max(latest) filter (path_in_schema = 'sent_at') as sent_to,
-            bool_or(latest is null and coalesce(stats_null_count < num_values, true)) as is_unsure
-        from (
-            select
-                *,
-                stats_min_value::timestamptz as earliest,
-                stats_max_value::timestamptz as latest
-            from parquet_metadata($paths)
-            where path_in_schema in ('created_at', 'sent_at')
-        )
-        group by file_name
-    )
+_STATISTICS = """
+    insert into pipeline.message_files by name
     select
-        file_name,
+        file_name as path,
+        min(earliest) filter (column_name = 'created_at') as created_from,
+        max(latest) filter (column_name = 'created_at') as created_to,
+        min(earliest) filter (column_name = 'sent_at') as sent_from,
+        max(latest) filter (column_name = 'sent_at') as sent_to,
+        bool_or(latest is null and coalesce(stats_null_count < num_values, true))
+            filter (column_name in ('created_at', 'sent_at')) as is_unsure,
+        len($columns) = count(distinct column_name) filter (column_name in $columns)
+            as has_all_columns
+    from (
+        select
+            *,
+            path_in_schema as column_name,
+            try_cast(stats_min_value as timestamptz) as earliest,
+            try_cast(stats_max_value as timestamptz) as latest
+        from parquet_metadata($paths)
+    )
+    group by file_name
+"""
+
+# Which files hold messages of touched days, whether any may have been created on one, and whether
+# on one of which a message changed.
+_TOUCHED_FILES = """
+    select
+        path,
         bool_or(is_unsure or coalesce(created_from < ends and created_to >= begins, false))
-    from files
+            as is_whole,
+        bool_or(is_unsure or is_changed) as is_changed
+    from pipeline.message_files
     left join lake.touched_days on true
     where is_unsure
         or (created_from < ends and created_to >= begins)
         or (sent_from < ends and sent_to >= begins)
-    group by file_name
-    order by file_name
+    group by path
+    order by path
 """
 
 
-def _select(table: Table, versions: Path, paths: list[str], without: Container[str] = ()) -> str:
-    """The rows of some version files by column name; a file of no rows gives the columns."""
+def _select(
+    table: Table, versions: Path, paths: list[str], without: Container[str] = (),
+    *, is_alike: bool = False,
+) -> str:  # fmt: skip
+    """The rows of some version files by column name; a file of no rows gives the columns.
+
+    Args:
+        is_alike: whether every file has all columns. Else DuckDB opens each before it begins.
+    """
     columns = ", ".join(name for name in table.schema.names if name not in without)
     files = ", ".join(_literal(path) for path in [_schema_file(table, versions), *paths])
     return (
-        f"select {columns} from read_parquet([{files}], union_by_name = true, "
-        "hive_partitioning = false)"
+        f"select {columns} from read_parquet([{files}], "
+        f"union_by_name = {str(not is_alike).lower()}, hive_partitioning = false)"
     )
 
 

@@ -35,6 +35,7 @@ def publish(settings: Settings) -> None:
             if schema not in (*_PUBLISHED_SCHEMAS, "main"):
                 connection.execute(f'drop schema "{schema}" cascade')
         connection.execute("drop view lake.touched_messages")
+        connection.execute("drop view lake.changed_messages")
         connection.execute("drop table lake.touched_days")
         connection.execute("checkpoint")
     with temporary.open("rb") as file:

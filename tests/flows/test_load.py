@@ -84,12 +84,14 @@ def forget(settings: Settings) -> None:
         connection.execute("create or replace table pipeline.loaded as from pipeline.built")
 
 
-def touched(settings: Settings) -> list[tuple[str, datetime, datetime | None]]:
+def touched(
+    settings: Settings, view: str = "touched_messages"
+) -> list[tuple[str, datetime, datetime | None]]:
     load.fn(settings)
     with duckdb.connect(str(settings.build_file)) as connection:
         connection.execute("set TimeZone = 'UTC'")
         return connection.execute(
-            "select message_sid, created_at, sent_at from lake.touched_messages order by all"
+            f"select message_sid, created_at, sent_at from lake.{view} order by all"
         ).fetchall()
 
 
@@ -97,11 +99,10 @@ def local_day(row: dict[str, Any], zone: ZoneInfo) -> date:
     return (row["sent_at"] or row["created_at"]).astimezone(zone).date()
 
 
-def touched_days(settings: Settings) -> set[date]:
+def touched_days(settings: Settings, condition: str = "true") -> set[date]:
     with duckdb.connect(str(settings.build_file)) as connection:
-        return {
-            day for (day,) in connection.execute("select day from lake.touched_days").fetchall()
-        }
+        days = connection.execute(f"select day from lake.touched_days where {condition}").fetchall()
+        return {day for (day,) in days}
 
 
 @pytest.mark.parametrize("day", ["2026-10-24", "2026-10-25", "2026-11-01", "2026-11-02"])
@@ -124,10 +125,11 @@ def test_every_message_of_a_changed_day_is_shown(settings: Settings, day: str) -
     rows = [row for row in rows if row not in of_file[:3]] + [*changed, new]
     wanted = {row["message_sid"] for row in rows if local_day(row, zone) in days}
     shown = touched(settings)
-    assert touched_days(settings) == days
+    assert touched_days(settings) == touched_days(settings, "is_changed") == days
     assert wanted <= {sid for sid, *_ in shown}
     assert len({sid for sid, *_ in shown}) == len(shown)
     assert len(shown) < len(rows)
+    assert touched(settings, "changed_messages") == shown
 
 
 @pytest.mark.parametrize("settings", ["Europe/Madrid"], indirect=True)
@@ -267,6 +269,49 @@ def test_a_file_without_statistics_is_shown_whole(settings: Settings) -> None:
     assert set(held["message_sid"].to_pylist()) <= shown
 
 
+def test_columns_that_a_file_has_not_yet_are_null(settings: Settings) -> None:
+    """DuckDB is told to look for them only where there is such a file."""
+    zone = ZoneInfo(settings.timezone)
+    rows = messages(random.Random(1), zone)
+    lake = Lake(settings.lake)
+    write(lake, rows)
+
+    def shown() -> tuple[str, int, int]:
+        load.fn(settings)
+        with duckdb.connect(str(settings.build_file)) as connection:
+            ((view,),) = connection.execute(
+                "select sql from duckdb_views() where schema_name = 'lake' "
+                "and view_name = 'messages'"
+            ).fetchall()
+            ((with_sid, with_status),) = connection.execute(
+                "select count(message_sid), count(status) from lake.messages"
+            ).fetchall()
+        return view, with_sid, with_status
+
+    view, *counts = shown()
+    assert "union_by_name = false" in view
+    assert counts == [len(rows), len(rows)]
+
+    path = lake.path(MESSAGES, "2026-10-22")
+    held = pq.read_table(path)
+    path.unlink()
+    pq.write_table(held.drop_columns(["status"]), path)
+    view, *counts = shown()
+    assert "union_by_name = true" in view
+    assert counts == [len(rows), len(rows) - held.num_rows]
+
+    path.unlink()
+    # In another order, and of another type.
+    columns = [name for name in reversed(held.column_names)]
+    other = held.select(columns)
+    place = other.schema.get_field_index("segment_count")
+    other = other.set_column(place, "segment_count", other["segment_count"].cast(pa.int16()))
+    pq.write_table(other, path)
+    view, *counts = shown()
+    assert "union_by_name = false" in view
+    assert counts == [len(rows), len(rows)]
+
+
 def test_a_day_that_was_read_again_is_shown(settings: Settings) -> None:
     zone = ZoneInfo(settings.timezone)
     rows = messages(random.Random(1), zone)
@@ -287,6 +332,24 @@ def test_a_day_that_was_read_again_is_shown(settings: Settings) -> None:
     assert touched_days(settings) == days
     assert wanted <= shown
     assert len(shown) < len(rows)
+    # Nothing but what is settled has to be computed anew.
+    assert touched_days(settings, "is_changed") == set()
+    assert len(touched(settings, "changed_messages")) < len(shown)
+
+    # A message changes on one of two days; of the other nothing more is known to have changed.
+    change = next(row for row in rows if local_day(row, zone) == date(2026, 10, 31))
+    of_file = [row for row in rows if row["created_at"].date() == change["created_at"].date()]
+    write(lake, [{**row, "status": "read"} if row is change else row for row in of_file])
+    found = {sid for sid, *_ in touched(settings, "changed_messages")}
+    assert touched_days(settings, "is_changed") == {date(2026, 10, 31)}
+    assert {
+        row["message_sid"] for row in rows if local_day(row, zone) == date(2026, 10, 31)
+    } <= found
+    assert touched_days(settings) == days
+    # It is again as it was, but nothing was built: what models made of the change may be there.
+    write(lake, of_file)
+    load.fn(settings)
+    assert touched_days(settings, "is_changed") == {date(2026, 10, 31)}
 
 
 def ids(settings: Settings) -> list[str]:

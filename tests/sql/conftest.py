@@ -118,7 +118,7 @@ class Build:
         read_before = self._built.get("extractions", ())
         read = [row for row in lake.get("extractions", ()) if row not in read_before]
         # A load may show messages of other days too: all of them is always right.
-        tables.append(("touched_messages", typed(MESSAGES, new)))
+        tables += [(f"{name}_messages", typed(MESSAGES, new)) for name in ("touched", "changed")]
         config = {"storage_compatibility_version": STORAGE_VERSION}
         with duckdb.connect(str(beside(self.path)), config=config):
             pass
@@ -133,11 +133,11 @@ class Build:
             connection.register("changed_minutes", changed)
             connection.register("changed_extractions", typed(EXTRACTIONS, read))
             days = (
-                "select day from lake.touched_days"
+                "select day, is_changed from lake.touched_days"
                 if self._is_unbuilt
-                else "select null::date where false"
+                else "select null::date as day, true as is_changed where false"
             )
-            connection.execute(f"create temporary table unbuilt_days as from ({days}) days (day)")
+            connection.execute(f"create temporary table unbuilt_days as {days}")
             connection.execute(TOUCHED_DAYS, {"timezone": self._dbt.variables["timezone"]})
         self._is_unbuilt = True
 

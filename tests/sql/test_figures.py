@@ -167,6 +167,10 @@ def test_a_build_of_what_changed_equals_a_new_one(new_build: Callable[[], Build]
     followed.query(
         "update marts.hourly_messages set segment_count = 77 where message_date = '2026-10-20'"
     )
+    # Nor is a day that was only read again, but for what is settled.
+    followed.query(
+        "update marts.daily_errors set failed_count = 66 where message_date = '2026-11-05'"
+    )
     followed.query("update reports.top_recipients set country = 'XX' where month = '2026-09-01'")
     followed.query("update intermediate.int_monthly_winners set country = 'YY' "
                    "where month = '2026-09-01'")  # fmt: skip
@@ -181,6 +185,9 @@ def test_a_build_of_what_changed_equals_a_new_one(new_build: Callable[[], Build]
         "select segment_count from reports.daily_volume where message_date = '2026-10-20'"
     ) == [(77,)]
     assert followed.query(
+        "select failed_count from marts.daily_errors where message_date = '2026-11-05'"
+    ) == [(66,)]
+    assert followed.query(
         "select country from reports.top_recipients where month = '2026-09-01'"
     ) == [("XX",)]
     assert followed.query(
@@ -191,6 +198,7 @@ def test_a_build_of_what_changed_equals_a_new_one(new_build: Callable[[], Build]
         "select distinct account_sid, period, value from reports.kpis "
         "where kpi = 'seconds_to_send_p95' and value = 55 order by all"
     ) == [(scope, period, 55) for scope in ("AC1", "all") for period in ("day", "month")]
+    followed.query("update marts.daily_errors set failed_count = 1 where failed_count = 66")
     followed.query("update intermediate.int_monthly_winners set country = 'ES'")
     followed.query("update intermediate.int_period_delays set seconds_to_send_p95 = 0 "
                    "where seconds_to_send_p95 = 55")  # fmt: skip

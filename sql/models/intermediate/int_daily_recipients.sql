@@ -1,10 +1,10 @@
--- depends_on: {{ ref('int_touched_dates') }}
+-- depends_on: {{ ref('int_changed_dates') }}
 {{ config(
     database='unpublished',
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where message_date in (select message_date from {{ ref('int_touched_dates') }}){% endif %}"
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where message_date in (select message_date from {{ ref('int_changed_dates') }}){% endif %}"
 ) }}
 
 with
@@ -12,7 +12,7 @@ with
 -- only the days deleted above: all of them in an empty build file
 messages as (
 
-    select * from {{ ref('int_messages_touched') }}
+    select * from {{ ref('int_messages_changed') }}
 
 )
 
@@ -35,4 +35,4 @@ group by all
 -- What has no address, or no known direction, counts as neither. A where would have to compute the
 -- address of each message once more.
 having message_count > 0 or reply_count > 0
-{{ in_order_of('message_date', ref('int_touched_dates')) }}
+{{ in_order_of('message_date', ref('int_changed_dates')) }}

@@ -1,9 +1,9 @@
--- depends_on: {{ ref('int_touched_dates') }}
+-- depends_on: {{ ref('int_changed_dates') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where period not in ('day', 'month') or (period = 'day' and period_start in (select message_date from {{ ref('int_touched_dates') }})) or (period = 'month' and period_start in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }})) or (scope, account_set) not in (select (scope, account_set) from {{ ref('int_account_sets') }}){% endif %}"
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where period not in ('day', 'month') or (period = 'day' and period_start in (select message_date from {{ ref('int_changed_dates') }})) or (period = 'month' and period_start in (select date_trunc('month', message_date) from {{ ref('int_changed_dates') }})) or (scope, account_set) not in (select (scope, account_set) from {{ ref('int_account_sets') }}){% endif %}"
 ) }}
 
 with

@@ -1,9 +1,9 @@
--- depends_on: {{ ref('int_touched_dates') }}
+-- depends_on: {{ ref('int_changed_dates') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where message_date in (select message_date from {{ ref('int_touched_dates') }}){% endif %}"
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where message_date in (select message_date from {{ ref('int_changed_dates') }}){% endif %}"
 ) }}
 
 with
@@ -11,7 +11,7 @@ with
 -- only the days deleted above: all of them in an empty build file
 messages as (
 
-    select * from {{ ref('int_messages_touched') }}
+    select * from {{ ref('int_messages_changed') }}
     where is_attempted and (error_code is not null or is_failed)
 
 )

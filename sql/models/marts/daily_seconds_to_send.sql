@@ -1,9 +1,9 @@
--- depends_on: {{ ref('int_touched_dates') }}
+-- depends_on: {{ ref('int_changed_dates') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where message_date in (select message_date from {{ ref('int_touched_dates') }}){% endif %}"
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where message_date in (select message_date from {{ ref('int_changed_dates') }}){% endif %}"
 ) }}
 
 with
@@ -14,7 +14,7 @@ messages as (
     select
         *,
         (epoch_us(sent_at) - epoch_us(created_at)) / 1e6 as seconds_to_send
-    from {{ ref('int_messages_touched') }}
+    from {{ ref('int_messages_changed') }}
     where is_attempted and sent_at is not null
 
 ),

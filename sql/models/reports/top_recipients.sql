@@ -1,9 +1,9 @@
--- depends_on: {{ ref('int_touched_dates') }}
+-- depends_on: {{ ref('int_changed_dates') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where month in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }}){% endif %}"
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where month in (select date_trunc('month', message_date) from {{ ref('int_changed_dates') }}){% endif %}"
 ) }}
 
 {% set listed = 100 %}
@@ -13,7 +13,7 @@ leaders as (
 
     select * from {{ ref('int_monthly_leaders') }}
     {% if is_incremental() %}
-        where {{ is_touched('month', ref('int_touched_dates'), of_months=true) }}
+        where {{ is_touched('month', ref('int_changed_dates'), of_months=true) }}
     {% endif %}
 
 ),
