@@ -22,7 +22,6 @@ LEDGER = [
 MANY = [f"many {number:04d}" for number in range(2_400)]
 FEW = [f"few {number:03d}" for number in range(400)]
 KEPT = (
-    "intermediate.int_monthly_cutoffs",
     "unpublished.intermediate.int_monthly_leaders",
     "unpublished.intermediate.int_past_leaders",
     "intermediate.int_monthly_winners",
@@ -79,8 +78,8 @@ def test_leaders_that_are_followed_are_those_of_all(new_build: Callable[[], Buil
         sent |= changed
         followed.update(lake(sent), upto=LAST)
         ((found, last),) = followed.query(
-            "select message_count, recipient from intermediate.int_monthly_cutoffs "
-            "where month = '2026-10-01'"
+            "select distinct cutoff, last_recipient "
+            "from unpublished.intermediate.int_monthly_leaders where month = '2026-10-01'"
         )
         assert found == cutoff
         counts = Counter[str]()
@@ -106,7 +105,7 @@ def test_a_run_that_failed_on_its_way_leaves_nobody_behind(new_build: Callable[[
     followed.update(lake(before()), upto=LAST)
     # Others would lead now, and the cutoff be another one.
     failed = {("2026-10-21", name): 1 for name in MANY[:2_000]} | {("2026-10-21", FEW[1]): 5}
-    for model in ("int_daily_recipients", "int_monthly_cutoffs"):
+    for model in ("int_daily_recipients", "int_monthly_leaders"):
         followed.fail_after(lake(before() | failed), model)
     # All is again as it was, but for another day.
     then = lake(before() | {("2026-10-22", FEW[2]): 1})

@@ -1,9 +1,9 @@
--- depends_on: {{ ref('int_touched_dates') }}
+-- depends_on: {{ ref('int_changed_dates') }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where month in (select date_trunc('month', message_date) from {{ ref('int_touched_dates') }}) or (scope, account_set) not in (select (scope, account_set) from {{ ref('int_account_sets') }} where is_all){% endif %}"
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where month in (select date_trunc('month', message_date) from {{ ref('int_changed_dates') }}) or (scope, account_set) not in (select (scope, account_set) from {{ ref('int_account_sets') }} where is_all){% endif %}"
 ) }}
 
 with
@@ -18,24 +18,61 @@ scopes_of_all as (
 
 ),
 
--- What anybody who is no leader got at most, of all accounts together. Only the months deleted
--- above: all of them in an empty build file.
+-- Only the months deleted above: all of them in an empty build file.
+months as materialized (
+
+    select distinct
+        leaders.month,
+        scopes_of_all.scope
+    from {{ ref('int_monthly_leaders') }} as leaders
+    inner join scopes_of_all
+        on leaders.account_sid = scopes_of_all.account_sid
+    {% if is_incremental() %}
+        where (leaders.month, scopes_of_all.scope) not in (select (month, scope) from {{ this }})
+    {% endif %}
+
+),
+
+leaders_of_accounts as materialized (
+
+    select
+        leaders.month,
+        scopes_of_all.scope,
+        leaders.account_sid,
+        leaders.recipient,
+        leaders.message_count,
+        leaders.cutoff,
+        leaders.last_recipient
+    from {{ ref('int_monthly_leaders') }} as leaders
+    inner join months
+        on leaders.month = months.month
+    inner join scopes_of_all
+        on
+            leaders.account_sid = scopes_of_all.account_sid
+            and months.scope = scopes_of_all.scope
+
+),
+
+-- What anybody who is no leader got at most, of all accounts together.
 cutoffs as materialized (
 
     select
-        cutoffs.month,
-        scopes_of_all.scope,
-        sum(cutoffs.message_count) as message_count,
-        max(cutoffs.recipient) as last_recipient
-    from {{ ref('int_monthly_cutoffs') }} as cutoffs
-    inner join scopes_of_all
-        on cutoffs.account_sid = scopes_of_all.account_sid
-    {% if is_incremental() %}
-        where (cutoffs.month, scopes_of_all.scope) not in (select (month, scope) from {{ this }})
-    {% endif %}
+        month,
+        scope,
+        sum(cutoff) as message_count,
+        max(last_recipient) as last_recipient
+    from (
+        select distinct
+            month,
+            scope,
+            account_sid,
+            cutoff,
+            last_recipient
+        from leaders_of_accounts
+    ) as cutoffs_of_accounts
     group by
-        cutoffs.month,
-        scopes_of_all.scope
+        month,
+        scope
 
 ),
 
@@ -43,19 +80,16 @@ cutoffs as materialized (
 leaders as materialized (
 
     select
-        leaders.month,
-        scopes_of_all.scope,
-        leaders.recipient,
-        sum(leaders.message_count) as message_count,
-        sum(leaders.cutoff) as cutoff_count
-    from {{ ref('int_monthly_leaders') }} as leaders
-    inner join scopes_of_all
-        on leaders.account_sid = scopes_of_all.account_sid
-    where leaders.month in (select month from cutoffs)
+        month,
+        scope,
+        recipient,
+        sum(message_count) as message_count,
+        sum(cutoff) as cutoff_count
+    from leaders_of_accounts
     group by
-        leaders.month,
-        scopes_of_all.scope,
-        leaders.recipient
+        month,
+        scope,
+        recipient
 
 ),
 

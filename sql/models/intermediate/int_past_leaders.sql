@@ -1,11 +1,11 @@
--- depends_on: {{ ref('int_touched_dates') }}
+-- depends_on: {{ ref('int_changed_dates') }}
 {% set open_month = dates_of_recent_periods(ref('int_last_run')).open_month %}
 {{ config(
     database='unpublished',
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where before_month <> {{ dates_of_recent_periods(ref('int_last_run')).open_month }} or exists (from {{ ref('int_touched_dates') }} where message_date < {{ dates_of_recent_periods(ref('int_last_run')).open_month }}){% endif %}"
+    pre_hook="{% if is_incremental() %}delete from {{ this }} where before_month <> {{ dates_of_recent_periods(ref('int_last_run')).open_month }} or exists (from {{ ref('int_changed_dates') }} where message_date < {{ dates_of_recent_periods(ref('int_last_run')).open_month }}){% endif %}"
 ) }}
 
 {% set listed = 1000 %}
@@ -14,7 +14,12 @@ with
 -- None if all that was deleted above is there still.
 cutoffs as materialized (
 
-    select * from {{ ref('int_monthly_cutoffs') }}
+    select distinct
+        month,
+        account_sid,
+        cutoff,
+        last_recipient
+    from {{ ref('int_monthly_leaders') }}
     where
         month < {{ open_month }}
         {% if is_incremental() %}
@@ -27,8 +32,8 @@ cutoffs_of_accounts as (
 
     select
         account_sid,
-        sum(message_count) as message_count,
-        max(recipient) as last_recipient
+        sum(cutoff) as message_count,
+        max(last_recipient) as last_recipient
     from cutoffs
     group by account_sid
 
@@ -84,7 +89,8 @@ cutoffs_of_past as (
                     then cutoffs_of_accounts.last_recipient
             end,
             case
-                when next_one.most_count < cutoff then null
+                -- none is left out, or none that has as many
+                when coalesce(next_one.most_count < cutoff, true) then null
                 when last_one.most_count = next_one.most_count then last_one.recipient
                 else ''
             end

@@ -9,10 +9,8 @@
     'last_30_days': "month >= date_trunc('month', " ~ dates.last_30_days ~ ")",
     'last_7_days': "month >= date_trunc('month', " ~ dates.last_7_days ~ ")",
 } %}
-{% set whole_months_of = {
-    'all': months_of['all'],
-    'last_90_days': "month >= " ~ dates.first_month ~ " and month < " ~ dates.last_month,
-} %}
+{% set whole_months = "month >= " ~ dates.first_month ~ " and month < " ~ dates.last_month %}
+{% set whole_months_of = {'all': months_of['all'], 'last_90_days': whole_months} %}
 {% set until = " and message_date < " ~ dates.end_date %}
 {% set days_of = {
     'all': "true",
@@ -20,13 +18,21 @@
     'last_30_days': "message_date >= " ~ dates.last_30_days ~ until,
     'last_7_days': "message_date >= " ~ dates.last_7_days ~ until,
 } %}
+{# The days of a period that are looked through: those beside whole months. #}
+{% set days_beside_months_of = {
+    'last_90_days':
+        "(message_date < " ~ dates.first_month ~ " or message_date >= " ~ dates.last_month ~ ")",
+    'last_30_days': "message_date >= " ~ dates.last_30_days,
+    'last_7_days': "message_date >= " ~ dates.last_7_days,
+} %}
 {% set beside_months %}
 message_date >= {{ dates.last_90_days }}
         and message_date < {{ dates.end_date }}
         and (message_date < {{ dates.first_month }} or message_date >= {{ dates.last_30_days }})
 {% endset %}
 -- Of a long history there are as many recipients as messages. Who may be among the winners is known
--- from little: from the leaders of each month, and from the most that anybody else got.
+-- from little: from the leaders of each month, and from the most that anybody else got. Many are
+-- looked at by the number of their address: it got as much as anybody who has it, or more.
 with
 
 account_scopes as (
@@ -42,6 +48,7 @@ leaders as not materialized (
         month,
         account_sid,
         recipient,
+        recipient_number,
         message_count,
         cutoff,
         last_recipient
@@ -52,6 +59,7 @@ leaders as not materialized (
         {{ past }} as month,
         account_sid,
         recipient,
+        {{ number_of('recipient') }} as recipient_number,
         message_count,
         cutoff,
         last_recipient
@@ -117,138 +125,100 @@ cutoffs_by_period as (
 
 ),
 
--- Each once, with all periods.
-leaders_once as materialized (
+-- Who is likely to win: the first hundred of each account in each month, and in the past. Of them
+-- it is known what they got at least.
+hundredths as (
 
     select
-        account_scopes.scope,
-        leaders.recipient,
-        {% for period in months_of %}
-            sum(leaders.message_count) filter (where {{ months_of[period] }})
-                as {{ period }}_count,
-            sum(leaders.cutoff) filter (where {{ months_of[period] }})
-                as {{ period }}_cutoff_count,
-        {% endfor %}
-        {% for period in whole_months_of %}
-            sum(leaders.message_count) filter (where {{ whole_months_of[period] }})
-                as {{ period }}_known_count
-            {%- if not loop.last %},{% endif %}
-        {% endfor %}
+        month,
+        account_sid,
+        list_min(max(message_count, 100)) as message_count
     from leaders
-    inner join account_scopes
-        on leaders.account_sid = account_scopes.account_sid
     group by
-        account_scopes.scope,
-        leaders.recipient
+        month,
+        account_sid
 
 ),
 
-first_of_months as (
+first_ones as materialized (
 
-    select recipient from {{ ref('top_recipients') }}
-    where
-        month = date_trunc('month', {{ dates.last_90_days }})
-        or month >= date_trunc('month', {{ dates.last_30_days }})
-
-),
-
--- Of the 90 days those beside whole months; those after them are of the last 30.
-days as (
-
-    {{ days_of_recipients('first_of_months', beside_months) }}
+    select distinct leaders.recipient
+    from leaders
+    inner join hundredths
+        on
+            leaders.month = hundredths.month
+            and leaders.account_sid = hundredths.account_sid
+            and leaders.message_count >= hundredths.message_count
 
 ),
 
--- What the first of the months got on these days.
+months_of_first as (
+
+    {% for period in whole_months_of %}
+        select
+            '{{ period }}' as page_period,
+            account_sid,
+            recipient,
+            message_count
+        from leaders
+        where
+            {{ whole_months_of[period] }}
+            and recipient in (select recipient from first_ones)
+        {% if not loop.last %}
+            union all
+        {% endif %}
+    {% endfor %}
+
+),
+
 days_of_first as (
 
+    {{ days_of_recipients('first_ones', beside_months) }}
+
+),
+
+known as materialized (
+
     select
+        pieces.page_period,
         account_scopes.scope,
-        days.recipient,
-        sum(days.message_count) as last_90_days,
-        sum(days.message_count) filter (
-            where days.message_date >= {{ dates.last_30_days }}
-        ) as last_30_days,
-        sum(days.message_count) filter (
-            where days.message_date >= {{ dates.last_7_days }}
-        ) as last_7_days
-    from days
+        pieces.recipient,
+        sum(pieces.message_count) as message_count
+    from (
+        select * from months_of_first
+        {% for period, condition in days_beside_months_of.items() %}
+            union all
+            select
+                '{{ period }}' as page_period,
+                account_sid,
+                recipient,
+                message_count
+            from days_of_first
+            where {{ condition }} and message_count > 0
+        {% endfor %}
+    ) as pieces
     inner join account_scopes
-        on days.account_sid = account_scopes.account_sid
-    where days.message_count > 0
+        on pieces.account_sid = account_scopes.account_sid
     group by
+        pieces.page_period,
         account_scopes.scope,
-        days.recipient
+        pieces.recipient
 
 ),
 
-days_by_period as (
-
-    unpivot days_of_first
-    on last_90_days, last_30_days, last_7_days
-    into name page_period value message_count
-
-),
-
--- The twentieth of all has no less than the twentieth of these, of whom it is known what they got
--- at least.
-known as not materialized (
-
-    {% for period in whole_months_of %}
-        select
-            '{{ period }}' as page_period,
-            scope,
-            recipient,
-            {{ period }}_known_count as message_count
-        from leaders_once
-        where {{ period }}_known_count > 0
-        union all
-    {% endfor %}
-    select
-        page_period,
-        scope,
-        recipient,
-        message_count
-    from days_by_period
-
-),
-
-fewest_known as (
-
-    {% for period in whole_months_of %}
-        select
-            '{{ period }}' as page_period,
-            scope,
-            list_min(max({{ period }}_known_count, 20)) as message_count
-        from leaders_once
-        where {{ period }}_known_count > 0
-        group by scope
-        having count(*) >= 20
-        union all
-    {% endfor %}
-    select
-        page_period,
-        scope,
-        list_min(max(message_count, 20)) as message_count
-    from days_by_period
-    group by
-        page_period,
-        scope
-    having count(*) >= 20
-
-),
-
--- Where fewer than twenty are known, one message is enough.
+-- The twentieth of all has no less than the twentieth of these. Where fewer than twenty are known,
+-- one message is enough.
 fewest_to_win as (
 
     select
         page_period,
         scope,
-        max(message_count) as message_count
-    from fewest_known
+        list_min(max(message_count, 20)) as message_count
+    from known
     group by
         page_period,
         scope
+    having count(*) >= 20
 
 ),
 
@@ -258,7 +228,7 @@ before_all_others as (
     select
         known.page_period,
         known.scope,
-        count(distinct known.recipient) as recipient_count
+        count(*) as recipient_count
     from known
     inner join cutoffs_by_period
         on
@@ -359,24 +329,97 @@ everybody as (
 
 ),
 
+-- Who wins was so far before all cutoffs together, and before one of them, of an account in a
+-- month, no less far than on average. So few were that they can be added up.
+least_leads as (
+
+    {% for period in months_of %}
+        select
+            cutoffs.month,
+            cutoffs.account_sid,
+            (bounds.fewest_count - bounds.cutoff_count)
+            / count(*) over (partition by bounds.scope) as lead_count
+        from cutoffs
+        inner join account_scopes
+            on cutoffs.account_sid = account_scopes.account_sid
+        inner join bounds
+            on account_scopes.scope = bounds.scope
+        where bounds.page_period = '{{ period }}' and ({{ months_of[period] }})
+        {% if not loop.last %}
+            union all
+        {% endif %}
+    {% endfor %}
+
+),
+
+least_lead as (
+
+    select
+        month,
+        account_sid,
+        min(lead_count) as lead_count
+    from least_leads
+    group by
+        month,
+        account_sid
+
+),
+
+numbers_before_most as materialized (
+
+    select distinct leaders.recipient_number
+    from leaders
+    inner join least_lead
+        on
+            leaders.month = least_lead.month
+            and leaders.account_sid = least_lead.account_sid
+            and leaders.message_count - leaders.cutoff >= least_lead.lead_count
+
+),
+
+leaders_before_most as materialized (
+
+    select * from leaders
+    where recipient_number in (select recipient_number from numbers_before_most)
+
+),
+
+numbers_of_leaders as materialized (
+
+    select
+        account_scopes.scope,
+        leaders.recipient_number,
+        sum(leaders.message_count - leaders.cutoff) filter (where {{ whole_months }})
+            as whole_months_lead_count,
+        {% for period in months_of %}
+            sum(leaders.message_count - leaders.cutoff) filter (where {{ months_of[period] }})
+                as {{ period }}_lead_count
+            {%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from leaders_before_most as leaders
+    inner join account_scopes
+        on leaders.account_sid = account_scopes.account_sid
+    group by
+        account_scopes.scope,
+        leaders.recipient_number
+
+),
+
+-- Where it is not known what somebody got from an account in a month, it was the cutoff at most.
 may_win as materialized (
 
     {% for period in months_of %}
         select
             '{{ period }}' as page_period,
-            leaders_once.scope,
-            leaders_once.recipient,
-            leaders_once.{{ period }}_count
-            + bounds.cutoff_count
-            - leaders_once.{{ period }}_cutoff_count as most_count,
+            numbers_of_leaders.scope,
+            numbers_of_leaders.recipient_number,
+            numbers_of_leaders.{{ period }}_lead_count + bounds.cutoff_count as most_count,
             bounds.fewest_count
-        from leaders_once
+        from numbers_of_leaders
         inner join bounds
             on
-                leaders_once.scope = bounds.scope
-                and leaders_once.{{ period }}_count
-                + bounds.cutoff_count
-                - leaders_once.{{ period }}_cutoff_count
+                numbers_of_leaders.scope = bounds.scope
+                and numbers_of_leaders.{{ period }}_lead_count + bounds.cutoff_count
                 >= bounds.fewest_count
         where bounds.page_period = '{{ period }}'
         {% if not loop.last %}
@@ -386,11 +429,92 @@ may_win as materialized (
 
 ),
 
+-- What they got on days beside whole months is looked up: then few of them may win.
+days_of_numbers as (
+
+    select
+        account_scopes.scope,
+        days.recipient_number,
+        {% for period, condition in days_beside_months_of.items() %}
+            sum(days.message_count) filter (where {{ condition }}) as {{ period }}_count
+            {%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from {{ ref('int_daily_recipients') }} as days
+    inner join account_scopes
+        on days.account_sid = account_scopes.account_sid
+    where
+        {{ beside_months }}
+        and days.recipient_number in (
+            select recipient_number from may_win
+            where page_period <> 'all'
+        )
+    group by
+        account_scopes.scope,
+        days.recipient_number
+
+),
+
+cutoffs_of_whole_months as (
+
+    select
+        account_scopes.scope,
+        sum(cutoffs.cutoff) as cutoff_count
+    from cutoffs
+    inner join account_scopes
+        on cutoffs.account_sid = account_scopes.account_sid
+    where {{ whole_months }}
+    group by account_scopes.scope
+
+),
+
+still_may_win as (
+
+    select may_win.*
+    from may_win
+    left join numbers_of_leaders
+        on
+            may_win.scope = numbers_of_leaders.scope
+            and may_win.recipient_number = numbers_of_leaders.recipient_number
+    left join cutoffs_of_whole_months
+        on may_win.scope = cutoffs_of_whole_months.scope
+    left join days_of_numbers
+        on
+            may_win.scope = days_of_numbers.scope
+            and may_win.recipient_number = days_of_numbers.recipient_number
+    where
+        case may_win.page_period
+            when 'all' then may_win.most_count
+            when 'last_90_days'
+                then
+                    coalesce(days_of_numbers.last_90_days_count, 0)
+                    + coalesce(numbers_of_leaders.whole_months_lead_count, 0)
+                    + coalesce(cutoffs_of_whole_months.cutoff_count, 0)
+            when 'last_30_days' then days_of_numbers.last_30_days_count
+            when 'last_7_days' then days_of_numbers.last_7_days_count
+        end
+        >= may_win.fewest_count
+
+),
+
+names_that_may_win as materialized (
+
+    select distinct
+        still_may_win.page_period,
+        still_may_win.scope,
+        leaders.recipient,
+        still_may_win.most_count,
+        still_may_win.fewest_count
+    from still_may_win
+    inner join leaders_before_most as leaders
+        on still_may_win.recipient_number = leaders.recipient_number
+
+),
+
 -- Of those of whom the past as a whole says little its months may say that they had too few. Who is
 -- left has to be looked for in all of its days.
 of_unknown_past as materialized (
 
-    select * from may_win
+    select * from names_that_may_win
     where
         page_period = 'all'
         and recipient not in (select recipient from {{ ref('int_past_leaders') }})
@@ -401,11 +525,17 @@ most_of_past as (
 
     select
         account_scopes.scope,
-        sum(cutoffs_of_months.message_count) as months_count
-    from {{ ref('int_monthly_cutoffs') }} as cutoffs_of_months
+        sum(cutoffs_of_months.cutoff) as months_count
+    from (
+        select distinct
+            month,
+            account_sid,
+            cutoff
+        from {{ ref('int_monthly_leaders') }}
+        where month < {{ dates.open_month }}
+    ) as cutoffs_of_months
     inner join account_scopes
         on cutoffs_of_months.account_sid = account_scopes.account_sid
-    where cutoffs_of_months.month < {{ dates.open_month }}
     group by account_scopes.scope
 
 ),
@@ -427,17 +557,19 @@ leads_of_past as (
 
     select
         account_scopes.scope,
-        leaders_of_months.recipient,
+        leaders_of_months.recipient_number,
         sum(leaders_of_months.message_count - leaders_of_months.cutoff) as lead_count
     from {{ ref('int_monthly_leaders') }} as leaders_of_months
     inner join account_scopes
         on leaders_of_months.account_sid = account_scopes.account_sid
     where
         leaders_of_months.month < {{ dates.open_month }}
-        and leaders_of_months.recipient in (select recipient from of_unknown_past)
+        and leaders_of_months.recipient_number in (
+            select {{ number_of('recipient') }} from of_unknown_past
+        )
     group by
         account_scopes.scope,
-        leaders_of_months.recipient
+        leaders_of_months.recipient_number
 
 ),
 
@@ -452,7 +584,7 @@ too_few as (
     left join leads_of_past
         on
             of_unknown_past.scope = leads_of_past.scope
-            and of_unknown_past.recipient = leads_of_past.recipient
+            and {{ number_of('of_unknown_past.recipient') }} = leads_of_past.recipient_number
     group by of_unknown_past.recipient
     having
         bool_and(
@@ -468,7 +600,7 @@ too_few as (
 select distinct
     page_period,
     recipient
-from may_win
+from names_that_may_win
 where page_period <> 'all' or recipient not in (select recipient from too_few)
 union
 select * from everybody
