@@ -48,7 +48,7 @@ def load(settings: Settings) -> None:
     program version or lake schema begins new files, so that every model is computed anew.
     """
     fingerprint = _fingerprint(settings)
-    # What a day brings is little, and dbt's import, which is waited for, needs the other core.
+    # Mostly little has changed, and dbt's import, which is waited for, needs the other core.
     threads = 1
     if not _can_continue(settings, fingerprint):
         begin_anew.fn(settings)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
+from typing import Any
 
+import duckdb
 import pytest
 
 from tests.sql.conftest import Build
@@ -24,8 +26,10 @@ def twenty(account_sid: str, day: str, name: str, count: int, count_of_ten: int 
     ]
 
 
-def build_of(sent: Sent, new_build: Callable[[], Build]) -> Build:
-    messages = [
+def build_of(
+    sent: Sent, new_build: Callable[[], Build], others: Iterable[dict[str, Any]] = ()
+) -> Build:
+    messages = [*others] + [
         message(number, day, "delivered", account_sid=account_sid, recipient=recipient)
         for number, (account_sid, day, recipient, _) in enumerate(
             entry for entry in sent for _ in range(entry[3])
@@ -240,3 +244,22 @@ def test_who_leads_nowhere_may_win_by_all(
             ("steady", 6),
             *((f"first {number:04d}", 4) for number in range(19)),
         ]
+
+
+def test_who_shares_a_number_with_another_is_not_left_out(new_build: Callable[[], Build]) -> None:
+    """Of the past it is known of one of them that he got nothing from an account."""
+    winner, other = "+34600006384", "+34600333890"
+    numbers = duckdb.sql(
+        "select (hash(unnest($addresses)) >> 32)::uinteger",
+        params={"addresses": [winner, other]},
+    ).fetchall()
+    assert numbers[0] == numbers[1]
+    sent = [("AC2", "2026-09-10", f"crowd {number:04d}", 5) for number in range(2_400)]
+    sent += [("AC2", "2026-09-20", winner, 22), ("AC1", "2026-09-20", other, 1)]
+    sent += [*twenty("AC2", "2026-10-20", "big", 20), *twenty("AC1", "2026-09-20", "small", 5)]
+    reply = message(
+        0, "2026-09-21", "received", account_sid="AC2", direction="inbound", sender=other
+    )
+    build = build_of(sent, new_build, [reply | {"message_sid": "SM reply"}])
+    for scope in ("all", "AC2"):
+        assert first_of(build, "all", scope)[:2] == [(winner, 22), ("big 00", 20)]

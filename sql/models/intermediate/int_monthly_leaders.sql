@@ -174,8 +174,8 @@ touched as (
 
         ),
 
-        -- Who else leads now has got something on a touched day. By numbers: who else has one of
-        -- these is added up too, and leads or does not.
+        -- Who else leads now has got something on a day that changed. By numbers: who else has one
+        -- of these is added up too, and leads or does not.
         numbers as materialized (
 
             select recipient_number from leaders_before

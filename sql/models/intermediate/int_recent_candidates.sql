@@ -31,8 +31,8 @@ message_date >= {{ dates.last_90_days }}
         and (message_date < {{ dates.first_month }} or message_date >= {{ dates.last_30_days }})
 {% endset %}
 -- Of a long history there are as many recipients as messages. Who may be among the winners is known
--- from little: from the leaders of each month, and from the most that anybody else got. Many are
--- looked at by the number of their address: it got as much as anybody who has it, or more.
+-- from little: from the leaders of each month, and from the most that anybody else got. In days
+-- they are looked up by the number of their address: it got as much as anybody who has it, or more.
 with
 
 account_scopes as (
@@ -140,15 +140,26 @@ hundredths as (
 
 ),
 
-first_ones as materialized (
+first_of_each as (
 
-    select distinct leaders.recipient
+    select leaders.recipient
     from leaders
     inner join hundredths
         on
             leaders.month = hundredths.month
             and leaders.account_sid = hundredths.account_sid
             and leaders.message_count >= hundredths.message_count
+    qualify
+        row_number() over (
+            partition by leaders.month, leaders.account_sid
+            order by leaders.message_count desc, leaders.recipient asc
+        ) <= 100
+
+),
+
+first_ones as materialized (
+
+    select distinct recipient from first_of_each
 
 ),
 
@@ -344,7 +355,10 @@ least_leads as (
             on cutoffs.account_sid = account_scopes.account_sid
         inner join bounds
             on account_scopes.scope = bounds.scope
-        where bounds.page_period = '{{ period }}' and ({{ months_of[period] }})
+        where
+            bounds.page_period = '{{ period }}'
+            and not bounds.needs_everybody
+            and ({{ months_of[period] }})
         {% if not loop.last %}
             union all
         {% endif %}
@@ -377,18 +391,52 @@ numbers_before_most as materialized (
 
 ),
 
-leaders_before_most as materialized (
-
-    select * from leaders
-    where recipient_number in (select recipient_number from numbers_before_most)
-
-),
-
-numbers_of_leaders as materialized (
+-- By numbers, as these are added up in half the time: who shares one is one of few.
+numbers_of_leaders as (
 
     select
         account_scopes.scope,
         leaders.recipient_number,
+        {% for period in months_of %}
+            -- of the past it may be known that somebody got less than the cutoff
+            sum(greatest(leaders.message_count - leaders.cutoff, 0)) filter (
+                where {{ months_of[period] }}
+            ) as {{ period }}_lead_count
+            {%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from leaders
+    inner join account_scopes
+        on leaders.account_sid = account_scopes.account_sid
+    where leaders.recipient_number in (select recipient_number from numbers_before_most)
+    group by
+        account_scopes.scope,
+        leaders.recipient_number
+
+),
+
+numbers_that_may_win as materialized (
+
+    select distinct numbers_of_leaders.recipient_number
+    from numbers_of_leaders
+    inner join bounds
+        on
+            numbers_of_leaders.scope = bounds.scope
+            and case bounds.page_period
+                {% for period in months_of %}
+                    when '{{ period }}' then numbers_of_leaders.{{ period }}_lead_count
+                {% endfor %}
+            end + bounds.cutoff_count
+            >= bounds.fewest_count
+    where not bounds.needs_everybody
+
+),
+
+leaders_once as materialized (
+
+    select
+        account_scopes.scope,
+        leaders.recipient,
+        any_value(leaders.recipient_number) as recipient_number,
         sum(leaders.message_count - leaders.cutoff) filter (where {{ whole_months }})
             as whole_months_lead_count,
         {% for period in months_of %}
@@ -396,12 +444,13 @@ numbers_of_leaders as materialized (
                 as {{ period }}_lead_count
             {%- if not loop.last %},{% endif %}
         {% endfor %}
-    from leaders_before_most as leaders
+    from leaders
     inner join account_scopes
         on leaders.account_sid = account_scopes.account_sid
+    where leaders.recipient_number in (select recipient_number from numbers_that_may_win)
     group by
         account_scopes.scope,
-        leaders.recipient_number
+        leaders.recipient
 
 ),
 
@@ -411,17 +460,19 @@ may_win as materialized (
     {% for period in months_of %}
         select
             '{{ period }}' as page_period,
-            numbers_of_leaders.scope,
-            numbers_of_leaders.recipient_number,
-            numbers_of_leaders.{{ period }}_lead_count + bounds.cutoff_count as most_count,
+            leaders_once.scope,
+            leaders_once.recipient,
+            leaders_once.recipient_number,
+            leaders_once.whole_months_lead_count,
+            leaders_once.{{ period }}_lead_count + bounds.cutoff_count as most_count,
             bounds.fewest_count
-        from numbers_of_leaders
+        from leaders_once
         inner join bounds
             on
-                numbers_of_leaders.scope = bounds.scope
-                and numbers_of_leaders.{{ period }}_lead_count + bounds.cutoff_count
+                leaders_once.scope = bounds.scope
+                and leaders_once.{{ period }}_lead_count + bounds.cutoff_count
                 >= bounds.fewest_count
-        where bounds.page_period = '{{ period }}'
+        where bounds.page_period = '{{ period }}' and not bounds.needs_everybody
         {% if not loop.last %}
             union all
         {% endif %}
@@ -467,14 +518,10 @@ cutoffs_of_whole_months as (
 
 ),
 
-still_may_win as (
+still_may_win as materialized (
 
     select may_win.*
     from may_win
-    left join numbers_of_leaders
-        on
-            may_win.scope = numbers_of_leaders.scope
-            and may_win.recipient_number = numbers_of_leaders.recipient_number
     left join cutoffs_of_whole_months
         on may_win.scope = cutoffs_of_whole_months.scope
     left join days_of_numbers
@@ -487,7 +534,7 @@ still_may_win as (
             when 'last_90_days'
                 then
                     coalesce(days_of_numbers.last_90_days_count, 0)
-                    + coalesce(numbers_of_leaders.whole_months_lead_count, 0)
+                    + coalesce(may_win.whole_months_lead_count, 0)
                     + coalesce(cutoffs_of_whole_months.cutoff_count, 0)
             when 'last_30_days' then days_of_numbers.last_30_days_count
             when 'last_7_days' then days_of_numbers.last_7_days_count
@@ -496,25 +543,11 @@ still_may_win as (
 
 ),
 
-names_that_may_win as materialized (
-
-    select distinct
-        still_may_win.page_period,
-        still_may_win.scope,
-        leaders.recipient,
-        still_may_win.most_count,
-        still_may_win.fewest_count
-    from still_may_win
-    inner join leaders_before_most as leaders
-        on still_may_win.recipient_number = leaders.recipient_number
-
-),
-
 -- Of those of whom the past as a whole says little its months may say that they had too few. Who is
 -- left has to be looked for in all of its days.
 of_unknown_past as materialized (
 
-    select * from names_that_may_win
+    select * from still_may_win
     where
         page_period = 'all'
         and recipient not in (select recipient from {{ ref('int_past_leaders') }})
@@ -565,7 +598,8 @@ leads_of_past as (
     where
         leaders_of_months.month < {{ dates.open_month }}
         and leaders_of_months.recipient_number in (
-            select {{ number_of('recipient') }} from of_unknown_past
+            -- as a list, of which DuckDB knows that it is short
+            select unnest((select list({{ number_of('recipient') }}) from of_unknown_past))
         )
     group by
         account_scopes.scope,
@@ -600,7 +634,7 @@ too_few as (
 select distinct
     page_period,
     recipient
-from names_that_may_win
+from still_may_win
 where page_period <> 'all' or recipient not in (select recipient from too_few)
 union
 select * from everybody
