@@ -44,12 +44,15 @@ class Rows:
         sheet, row, file = self._sheet, self._next, self._sheet.fh
         last_row = sheet.dim_rowmax
         sheet.fh = io.StringIO()
+        # So it writes the number of a text that is there once for all cells and sheets: a third of
+        # what sheets held were the same few texts, written out in each cell.
+        sheet.constant_memory = False
         try:
             write(sheet, row, 0, *what)
             sheet._write_single_row(row)
             _, _, cell = sheet.fh.getvalue().partition(f'<c r="A{row + 1}"')
         finally:
-            sheet.fh, sheet.dim_rowmax = file, last_row
+            sheet.fh, sheet.dim_rowmax, sheet.constant_memory = file, last_row, True
         return cell.removesuffix("</row>")
 
     def around_number(self, style: Format) -> tuple[str, str]:
@@ -68,7 +71,7 @@ class Rows:
         if not count:
             return
         numbers = pa.array(range(self._next + 1, self._next + 1 + count)).cast(pa.string())
-        attributes = pa.array([_height(heights.get(row)) for row in range(count)], pa.string())
+        attributes = texts_of(_height(heights.get(row)) for row in range(count)) if heights else ""
         placed = (
             pc.binary_join_element_wise(f'<c r="{letter}', numbers, '"', cells, "")
             for letter, cells in zip(self._letters, columns, strict=True)

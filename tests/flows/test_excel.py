@@ -156,8 +156,8 @@ def test_no_text_becomes_a_formula_or_a_link(publish: Callable[..., Settings]) -
         assert "<f>" not in content, name
         assert "<hyperlink" not in content, name
         assert 'TargetMode="External"' not in content, name
-    assert "bell_x0007_" in parts["xl/worksheets/sheet3.xml"]
-    assert "_x005F_x0041_" in parts["xl/worksheets/sheet3.xml"]
+    assert "bell_x0007_" in parts["xl/sharedStrings.xml"]
+    assert "_x005F_x0041_" in parts["xl/sharedStrings.xml"]
     assert ("=Shop",) in [row[1:2] for row in book["Summary"].iter_rows(values_only=True)]
 
 
