@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.sql.conftest import Build
-from tests.sql.lake_rows import message, read
+from tests.sql.lake_rows import ANA, BEA, EVA, message, read
 
 pytestmark = pytest.mark.xdist_group("sql-leaders")
 
@@ -129,3 +129,44 @@ def test_what_is_kept_of_the_past_is_computed_anew_with_it(new_build: Callable[[
     followed.update(then, upto=LAST)
     anew.update(then, upto=LAST)
     assert kept(followed) == kept(anew)
+
+
+def test_an_account_keeps_its_leaders_while_another_changes(
+    new_build: Callable[[], Build],
+) -> None:
+    followed, anew = new_build(), new_build()
+    sent = [message(1, "2026-10-05 12:00", "delivered", account_sid="AC2"),
+            message(2, "2026-10-06 12:00", "delivered", recipient=BEA)]  # fmt: skip
+    followed.update({"messages": sent, "extractions": LEDGER}, upto=LAST)
+    then = {
+        "messages": [*sent, message(3, "2026-10-20 12:00", "delivered", recipient=EVA)],
+        "extractions": LEDGER,
+    }
+    followed.update(then, upto=LAST)
+    anew.update(then, upto=LAST)
+    assert followed.query(
+        "select account_sid, recipient from reports.top_recipients order by all"
+    ) == [("AC1", BEA), ("AC1", EVA), ("AC2", ANA)]
+    assert kept(followed) == kept(anew)
+
+
+def test_who_has_no_country_has_none_in_any_list(new_build: Callable[[], Build]) -> None:
+    build = new_build()
+    messages = [
+        message(number, f"{day} 12:00", "delivered", recipient=recipient, country=country)
+        for number, (day, recipient, country) in enumerate(
+            (day, recipient, country)
+            for day in ("2026-09-20", "2026-10-20", "2026-11-08")
+            for recipient, country in (("22395", None), (ANA, "ES"))
+        )
+    ]
+    build.update({"messages": messages, "extractions": LEDGER}, upto=LAST)
+    expected = {("22395", None), (ANA, "ES")}
+    for relation in ("reports.top_recipients", "marts.page_recipients",
+                     "unpublished.intermediate.int_past_leaders"):  # fmt: skip
+        rows = build.query(f"select recipient, country from {relation}")
+        assert set(rows) == expected, relation
+    periods = build.query("select distinct page_period from marts.page_recipients")
+    assert {("all",), ("last_7_days",), ("2026-10",)} <= set(periods)
+    # No price is known.
+    assert build.query("select distinct currency from reports.top_recipients") == [(None,)]

@@ -20,13 +20,13 @@ select
     message_date,
     account_sid,
     address as recipient,
-    max(country) filter (where direction = 'outbound') as country,
+    coalesce(max(country) filter (where direction = 'outbound'), '') as country,
     count(address) filter (where direction = 'outbound') as message_count,
     count(*) filter (where is_delivered) as delivered_count,
     count(*) filter (where is_failed) as failed_count,
     (sum(message_cost) filter (where direction = 'outbound'))::decimal(18, 6) as message_cost,
     count(address) filter (where direction = 'inbound') as reply_count,
-    max(currency) filter (where direction = 'outbound') as currency,
+    coalesce(max(currency) filter (where direction = 'outbound'), '') as currency,
     max(message_at) filter (where direction = 'outbound') as last_message_at,
     {{ number_of('address') }} as recipient_number
 

@@ -109,13 +109,30 @@ last_ones as (
 
 ),
 
+-- Who had messages in a month has leaders of it, or got the first ones on a day that changed.
 accounts as (
 
-    select distinct
-        month,
-        account_sid
-    from days
-    where message_count > 0
+    {% if looks_at_few %}
+        select
+            month,
+            account_sid
+        from days
+        where
+            message_count > 0
+            and {{ is_touched('message_date', ref('int_changed_dates')) }}
+        union
+        select
+            month,
+            account_sid
+        from {{ this }}
+        where {{ is_touched('month', ref('int_changed_dates'), of_months=true) }}
+    {% else %}
+        select distinct
+            month,
+            account_sid
+        from days
+        where message_count > 0
+    {% endif %}
 
 ),
 
@@ -210,13 +227,13 @@ recipients as (
         account_sid,
         recipient,
         {{ number_of('recipient') }} as recipient_number,
-        max(country) as country,
+        nullif(max(country), '') as country,
         sum(message_count)::bigint as message_count,
         sum(delivered_count)::bigint as delivered_count,
         sum(failed_count)::bigint as failed_count,
         sum(message_cost)::decimal(18, 6) as message_cost,
         sum(reply_count)::bigint as reply_count,
-        max(currency) as currency,
+        nullif(max(currency), '') as currency,
         max(last_message_at) as last_message_at
     from touched
     group by

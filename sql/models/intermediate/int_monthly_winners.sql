@@ -253,7 +253,7 @@ winners as (
         days.month,
         days.scope,
         days.recipient,
-        max(days.country) as country,
+        nullif(max(days.country), '') as country,
         sum(days.message_count) as message_count,
         sum(days.delivered_count) as delivered_count,
         sum(days.failed_count) as failed_count,

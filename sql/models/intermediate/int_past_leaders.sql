@@ -126,7 +126,7 @@ listed as (
     select
         account_sid,
         recipient,
-        max(country) as country,
+        nullif(max(country), '') as country,
         sum(message_count) as message_count,
         sum(delivered_count) as delivered_count,
         sum(failed_count) as failed_count,

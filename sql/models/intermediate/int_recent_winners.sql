@@ -90,7 +90,7 @@ figures as (
         pieces.page_period,
         account_scopes.scope,
         pieces.recipient,
-        max(pieces.country) as country,
+        nullif(max(pieces.country), '') as country,
         sum(pieces.message_count) as message_count,
         sum(pieces.delivered_count) as delivered_count,
         sum(pieces.failed_count) as failed_count,
