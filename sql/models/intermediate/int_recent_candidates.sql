@@ -90,9 +90,7 @@ last_day as (
 -- Without those that have no message.
 periods as (
 
-    select
-        periods.page_period,
-        periods.start_date
+    select periods.page_period
     from last_day
     inner join (
         values
