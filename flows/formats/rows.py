@@ -19,6 +19,7 @@ from xlsxwriter.worksheet import Worksheet
 
 _SAMPLE = 0.5
 _KEPT = 50_000
+_BEFORE_NUMBER_OF_TEXT = b' t="s"><v>'
 
 
 class Rows:
@@ -42,17 +43,19 @@ class Rows:
             what: its arguments after row and column.
         """
         sheet, row, file = self._sheet, self._next, self._sheet.fh
-        last_row = sheet.dim_rowmax
+        last_row, text_count = sheet.dim_rowmax, sheet.str_table.count
         sheet.fh = io.StringIO()
-        # So it writes the number of a text that is there once for all cells and sheets: a third of
-        # what sheets held were the same few texts, written out in each cell.
-        sheet.constant_memory = False
+        # Else it writes the number of a text that is there once for all cells and sheets: a third
+        # of what sheets held were the same few texts, written out in each cell. Many would fill
+        # memory, which holds them until the workbook is closed.
+        sheet.constant_memory = sheet.str_table.unique_count >= _KEPT
         try:
             write(sheet, row, 0, *what)
             sheet._write_single_row(row)
             _, _, cell = sheet.fh.getvalue().partition(f'<c r="A{row + 1}"')
         finally:
             sheet.fh, sheet.dim_rowmax, sheet.constant_memory = file, last_row, True
+            sheet.str_table.count = text_count
         return cell.removesuffix("</row>")
 
     def around_number(self, style: Format) -> tuple[str, str]:
@@ -89,8 +92,9 @@ class Rows:
     def _write(self, texts: pa.StringArray) -> None:
         """Write an array that was just made: the bytes it holds, one text behind the other."""
         self._sheet.fh.flush()
-        _, _, content = texts.buffers()
+        content = texts.buffers()[2].to_pybytes()
         self._sheet.fh.buffer.write(content)
+        self._sheet.str_table.count += content.count(_BEFORE_NUMBER_OF_TEXT)
 
 
 class Cells(dict[Any, Any]):

@@ -34,7 +34,7 @@ def write_workbook(
     timezone: str,
     path: Path,
 ) -> int:
-    """Write the workbook, of which memory holds each text once but no rows; how many rows it has.
+    """Write the workbook in constant memory; how many rows its sheets hold together.
 
     Args:
         timezone: the report time zone.

@@ -22,7 +22,7 @@ from xlsxwriter.worksheet import Worksheet
 from flows.formats.report_sheet import write_text
 from flows.formats.rows import Cells, Rows, digits, texts_of
 
-SHARED = "xl/sharedStrings.xml"
+SHARED, SHARED_CELL = "xl/sharedStrings.xml", ' t="s"><v>'
 KEYS = st.integers(0, 9)  # without any cell a row would not be there at all
 NUMBERS = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False))
 TEXTS = st.one_of(st.none(), st.text(max_size=8), st.sampled_from(["<r>a</r>", " x ", "&<>\x01"]))
@@ -45,8 +45,10 @@ def written(path: Path, fill: Callable[[Worksheet, Format, Format], None]) -> st
         xml = file.read("xl/worksheets/sheet1.xml").decode()
         if SHARED not in file.namelist():
             return xml
-        texts = re.findall("<si>(.*?)</si>", file.read(SHARED).decode(), re.DOTALL)
+        shared = file.read(SHARED).decode()
+    texts = re.findall("<si>(.*?)</si>", shared, re.DOTALL)
     assert len(texts) == len(set(texts))
+    assert f' count="{xml.count(SHARED_CELL)}" uniqueCount="{len(texts)}"' in shared
     return re.sub(
         r't="s"><v>(\d+)</v>', lambda found: f't="inlineStr"><is>{texts[int(found[1])]}</is>', xml
     )
@@ -136,3 +138,19 @@ def test_no_more_cells_are_kept_than_memory_allows(monkeypatch: pytest.MonkeyPat
     assert [cells[key] for key in (1, 1, 2, 3, 4)] == ["1", "1", "2", "3", "4"]
     assert asked == [1, 2, 3, 4]
     assert len(cells) == 1
+
+
+def test_no_more_texts_are_shared_than_memory_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.formats.rows._KEPT", 2)
+    path = tmp_path / "sheet.xlsx"
+    workbook = xlsxwriter.Workbook(str(path), {"constant_memory": True})
+    rows = Rows(workbook.add_worksheet(), 0, 1)
+    words = ["one", "two", "three", "one", "three", "one"]
+    rows.append([texts_of(rows.cell(Worksheet.write_string, word) for word in words)], {})
+    workbook.close()
+    with zipfile.ZipFile(path) as file:
+        xml, shared = (file.read(name).decode() for name in ("xl/worksheets/sheet1.xml", SHARED))
+    assert re.findall("<t>(.*?)</t>", shared) == ["one", "two"]
+    assert re.findall("<t>(.*?)</t>", xml) == ["three", "one", "three", "one"]
