@@ -45,7 +45,7 @@ class Rows:
         sheet, row, file = self._sheet, self._next, self._sheet.fh
         last_row, text_count = sheet.dim_rowmax, sheet.str_table.count
         sheet.fh = io.StringIO()
-        # Else it writes the number of a text that is there once for all cells and sheets: a third
+        # Else it writes the number of a text that is there once for all cells and sheets: a quarter
         # of what sheets held were the same few texts, written out in each cell. Many would fill
         # memory, which holds them until the workbook is closed.
         sheet.constant_memory = sheet.str_table.unique_count >= _KEPT

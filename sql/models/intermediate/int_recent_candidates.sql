@@ -395,13 +395,10 @@ numbers_of_leaders as (
     select
         account_scopes.scope,
         leaders.recipient_number,
-        {% for period in months_of %}
-            -- of the past it may be known that somebody got less than the cutoff
-            sum(greatest(leaders.message_count - leaders.cutoff, 0)) filter (
-                where {{ months_of[period] }}
-            ) as {{ period }}_lead_count
-            {%- if not loop.last %},{% endif %}
-        {% endfor %}
+        -- of the past it may be known that somebody got less than the cutoff
+        {{ sum_by_period(
+            'greatest(leaders.message_count - leaders.cutoff, 0)', months_of, 'lead_count'
+        ) }}
     from leaders
     inner join account_scopes
         on leaders.account_sid = account_scopes.account_sid
@@ -437,11 +434,7 @@ leaders_once as materialized (
         any_value(leaders.recipient_number) as recipient_number,
         sum(leaders.message_count - leaders.cutoff) filter (where {{ whole_months }})
             as whole_months_lead_count,
-        {% for period in months_of %}
-            sum(leaders.message_count - leaders.cutoff) filter (where {{ months_of[period] }})
-                as {{ period }}_lead_count
-            {%- if not loop.last %},{% endif %}
-        {% endfor %}
+        {{ sum_by_period('leaders.message_count - leaders.cutoff', months_of, 'lead_count') }}
     from leaders
     inner join account_scopes
         on leaders.account_sid = account_scopes.account_sid
@@ -484,10 +477,7 @@ days_of_numbers as (
     select
         account_scopes.scope,
         days.recipient_number,
-        {% for period, condition in days_beside_months_of.items() %}
-            sum(days.message_count) filter (where {{ condition }}) as {{ period }}_count
-            {%- if not loop.last %},{% endif %}
-        {% endfor %}
+        {{ sum_by_period('days.message_count', days_beside_months_of, 'count') }}
     from {{ ref('int_daily_recipients') }} as days
     inner join account_scopes
         on days.account_sid = account_scopes.account_sid
